@@ -1,0 +1,3 @@
+//! The executable of the core: serve, migrate, seed, doctor.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Carts behind the edge cell.

@@ -1,0 +1,1 @@
+//! Products, categories, prices; the views that edges hold.

@@ -1,0 +1,1 @@
+//! HTTP for merchants, admins and payment providers.

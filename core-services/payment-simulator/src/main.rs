@@ -1,0 +1,3 @@
+//! A payment provider that misbehaves on request.
+
+fn main() {}

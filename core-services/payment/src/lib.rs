@@ -1,0 +1,1 @@
+//! Payment intents, provider facts, the ledger.

@@ -1,0 +1,1 @@
+//! Feeds the catalogue and revocations to every edge.

@@ -1,0 +1,3 @@
+//! The two commands of a developer: up and test, and what they need.
+
+fn main() {}

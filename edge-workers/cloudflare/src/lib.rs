@@ -1,0 +1,1 @@
+//! The storefront as a Cloudflare Worker.

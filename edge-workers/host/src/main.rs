@@ -1,0 +1,3 @@
+//! The embedded edge: wasmtime runs the storefront component beside its own key-value store.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A NATS client protocol without I/O, for WebAssembly and anything else.

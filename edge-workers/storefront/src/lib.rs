@@ -1,0 +1,1 @@
+//! The shop itself, for any edge runtime: routes, pages, sessions, carts, checkout forwarding.

@@ -1,0 +1,1 @@
+//! Pure rules and wire messages of Bodega: money, cart, quote, order, stock, payment. No I/O, clock or randomness.

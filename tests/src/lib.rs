@@ -1,0 +1,1 @@
+//! Black-box tests: end to end, browser, faults, contract, load.

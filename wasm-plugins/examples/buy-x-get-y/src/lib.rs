@@ -1,0 +1,1 @@
+//! Example plugin: buy X, get Y.

@@ -1,0 +1,1 @@
+//! Example plugin: the more you buy, the less each costs.

@@ -1,0 +1,1 @@
+//! Write a promotion plugin in Rust.
