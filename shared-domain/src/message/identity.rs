@@ -1,0 +1,163 @@
+//! Accounts and their sessions.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Page, events, requests};
+use crate::{
+    address::Address,
+    id::{AccountId, SessionId},
+    time::Timestamp,
+    token::{PublicKey, Role},
+};
+
+/// Opens an account.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// E-mail, unique without regard to case.
+    pub email: String,
+    /// At least 10 characters.
+    pub password: String,
+    /// How to address them.
+    pub name: String,
+}
+
+/// Signs in.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// E-mail.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+/// A session as it was opened or refreshed.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SessionOpened {
+    /// Access token, 10 minutes.
+    pub token: String,
+    /// Until when it counts.
+    pub expires: Timestamp,
+    /// Opaque, used once: the next refresh gives another.
+    pub refresh: String,
+    /// Until when it can be refreshed.
+    pub refresh_expires: Timestamp,
+    /// Whose.
+    pub account: AccountView,
+    /// Names the account's cart: its secret, 32 bytes base64url, the same at every edge.
+    pub cart_secret: String,
+}
+
+/// Trades a refresh token for a new pair.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Refresh {
+    /// The refresh token.
+    pub refresh: String,
+}
+
+/// Ends the asker's session.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct SignOut {}
+
+/// The asker's account.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Account {}
+
+/// Changes the asker's account; absent fields stay.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    /// New name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// New default address.
+    #[serde(default)]
+    pub address: Option<Address>,
+}
+
+/// An account as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// Its id.
+    pub id: AccountId,
+    /// E-mail.
+    pub email: String,
+    /// Name.
+    pub name: String,
+    /// Roles beside shopper.
+    pub roles: Vec<Role>,
+    /// Default address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+}
+
+/// Whether sessions have been revoked; asked by services for what reaches the core.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Revocations after this position.
+    pub after: i64,
+}
+
+/// Answer of [`Revoked`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevokedPage {
+    /// Position, session, and when the entry may be dropped.
+    pub entries: Vec<(i64, SessionId, Timestamp)>,
+}
+
+/// The keys that verify account sessions.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct PublicKeys {}
+
+/// Makes an account with roles; for admins and the seed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutUser {
+    /// E-mail.
+    pub email: String,
+    /// Password; absent keeps the old one.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Roles beside shopper.
+    pub roles: Vec<Role>,
+}
+
+/// Accounts, for admins.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Users {
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Items a page.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A session was ended before its time.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SessionRevoked {
+    /// Which.
+    pub session: SessionId,
+    /// When the entry may be dropped: its last token has expired by then.
+    pub until: Timestamp,
+}
+
+requests! {
+    Register => "identity.v1.register", SessionOpened;
+    SignIn => "identity.v1.sign_in", SessionOpened;
+    Refresh => "identity.v1.refresh", SessionOpened;
+    SignOut => "identity.v1.sign_out", Done;
+    Account => "identity.v1.account", AccountView;
+    Update => "identity.v1.update", AccountView;
+    Revoked => "identity.v1.revoked", RevokedPage;
+    PublicKeys => "identity.v1.public_keys", Vec<PublicKey>;
+    PutUser => "identity.v1.put_user", AccountView;
+    Users => "identity.v1.users", Page<AccountView>;
+}
+
+events! {
+    SessionRevoked => "evt.identity.v1.session_revoked";
+}

@@ -1,0 +1,211 @@
+//! Stock: holds, their posting and voiding, levels and movements. Batches cross the bus, each with a verdict a member.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Page, events, requests};
+use crate::{
+    catalog::{Band, SkuNo},
+    id::{LocationId, MerchantId, OrderId},
+    time::Timestamp,
+};
+
+/// One line that an order needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldLine {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// How many, ≥ 1.
+    pub quantity: u32,
+    /// Who sells it.
+    pub merchant: MerchantId,
+}
+
+/// One order that needs stock: whole or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldAsk {
+    /// The order it is for; one order has at most one hold.
+    pub order: OrderId,
+    /// Its lines.
+    pub lines: Vec<HoldLine>,
+    /// From when inventory may ask what became of the order.
+    pub ask_at: Timestamp,
+}
+
+/// Holds for a batch of orders.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// Independent of each other.
+    pub asks: Vec<HoldAsk>,
+}
+
+/// What became of one ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldVerdict {
+    /// Held now, or held before by the same order.
+    Held,
+    /// Not enough; nothing was held for this order.
+    Short(Vec<Shortage>),
+    /// This order's hold was voided before; it can never be held again.
+    Voided,
+}
+
+/// A line that could not be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// How many this order needs of it, its lines added up.
+    pub wanted: u32,
+    /// How many there are for it.
+    pub available: u32,
+}
+
+/// Gives the holds of orders back. Idempotent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Void {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+}
+
+/// Turns the holds of orders into promised stock. Idempotent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Post {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+}
+
+/// Gives posted stock back (a capture failed, a paid order was cancelled before shipment). Idempotent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unpost {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+}
+
+/// What became of a hold when it was to be posted, voided or given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldState {
+    /// Held.
+    Pending,
+    /// Promised.
+    Posted,
+    /// Given back.
+    Voided,
+    /// There is none.
+    None,
+}
+
+/// A change of what is on hand, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adjustment {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// Added to what is on hand.
+    pub delta: i64,
+    /// For instance `count`, `delivery`, `damage`, `seed`.
+    pub reason: String,
+    /// The same reference twice is one change.
+    pub reference: String,
+}
+
+/// Changes what is on hand. All or nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Adjust {
+    /// The changes.
+    pub adjustments: Vec<Adjustment>,
+}
+
+/// Makes or renames a location.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// Its id.
+    pub id: LocationId,
+    /// Its name.
+    pub name: String,
+    /// Smaller is allocated first.
+    pub priority: i32,
+}
+
+/// Makes or renames locations.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PutLocations {
+    /// The locations.
+    pub locations: Vec<Location>,
+}
+
+/// Stock levels, for merchants and admins.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Levels {
+    /// Only these SKUs; empty for all, paged.
+    #[serde(default)]
+    pub sku_nos: Vec<SkuNo>,
+    /// Only this merchant's.
+    #[serde(default)]
+    pub merchant: Option<MerchantId>,
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Items a page.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A stock row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// Its name.
+    pub location_name: String,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// In the house.
+    pub on_hand: i64,
+    /// Held by orders that are not paid yet.
+    pub pending: i64,
+    /// Promised to paid orders.
+    pub posted: i64,
+    /// Promised beyond what was counted.
+    pub short: i64,
+    /// Never promised.
+    pub safety: i64,
+    /// `on_hand − safety − pending − posted`.
+    pub available: i64,
+}
+
+/// The hold of an order, for checks and dashboards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HoldOf {
+    /// The order.
+    pub order: OrderId,
+}
+
+/// A band changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BandsChanged {
+    /// SKU, band, and a version that grows with each change of the SKU's band.
+    pub bands: Vec<(SkuNo, Band, i64)>,
+}
+
+requests! {
+    Hold => "inventory.v1.hold", Vec<HoldVerdict>;
+    Void => "inventory.v1.void", Vec<HoldState>;
+    Post => "inventory.v1.post", Vec<HoldState>;
+    Unpost => "inventory.v1.unpost", Vec<HoldState>;
+    Adjust => "inventory.v1.adjust", Done;
+    PutLocations => "inventory.v1.put_locations", Done;
+    Levels => "inventory.v1.levels", Page<Level>;
+    HoldOf => "inventory.v1.hold_of", HoldState;
+}
+
+events! {
+    BandsChanged => "evt.inventory.v1.bands_changed";
+}

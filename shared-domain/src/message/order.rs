@@ -1,0 +1,223 @@
+//! Orders: placing one, what became of it, paying again, cancelling; what inventory and payment ask of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Page, events, requests};
+use crate::{
+    address::{Address, Contact},
+    id::{OrderId, ReturnId},
+    order::{OrderStatus, OrderView},
+    time::Timestamp,
+};
+
+/// How the shopper wants to pay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentChoice {
+    /// For instance `simulator`.
+    pub provider: String,
+    /// What the provider calls it, for instance `card_ok`.
+    pub method: String,
+}
+
+/// Places the order that a quote describes. A known key answers the order as it is now, before all else is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The shopper's idempotency key; its scope is the session's principal.
+    pub key: String,
+    /// The quote's token.
+    pub quote: String,
+    /// Who orders.
+    pub contact: Contact,
+    /// Where it goes.
+    pub shipping_address: Address,
+    /// Whom the invoice names, when it is somebody else.
+    #[serde(default)]
+    pub billing_address: Option<Address>,
+    /// How it is paid.
+    pub payment: PaymentChoice,
+    /// After this the order is refused for good.
+    pub deadline: Timestamp,
+    /// How long to wait for the provider's first word, in milliseconds.
+    pub wait_ms: u32,
+    /// A bucket of the client's address, for limits on guests; never the address itself.
+    #[serde(default)]
+    pub client_bucket: Option<String>,
+    /// Where the provider sends the shopper back to after a challenge.
+    #[serde(default)]
+    pub return_url: Option<String>,
+}
+
+/// What became of a checkout.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its idempotency key.
+    pub key: String,
+    /// Its place deadline as the edge set it, when the asker knows it.
+    #[serde(default)]
+    pub deadline: Option<Timestamp>,
+}
+
+/// One of the asker's orders; merchants see their parts, admins all.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Get {
+    /// Which.
+    pub order: OrderId,
+}
+
+/// The asker's orders, newest first; for admins all, for merchants those with a part of theirs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct List {
+    /// Only with this status.
+    #[serde(default)]
+    pub status: Option<OrderStatus>,
+    /// For admins and merchants: beyond the asker's own.
+    #[serde(default)]
+    pub all: bool,
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Items a page.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// Pays an order again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pay {
+    /// Which.
+    pub order: OrderId,
+    /// The shopper's idempotency key.
+    pub key: String,
+    /// How.
+    pub payment: PaymentChoice,
+    /// How long to wait for the provider's first word, in milliseconds.
+    pub wait_ms: u32,
+    /// Where the provider sends the shopper back to after a challenge.
+    #[serde(default)]
+    pub return_url: Option<String>,
+}
+
+/// Cancels an order that has not been shipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Which.
+    pub order: OrderId,
+    /// The shopper's idempotency key.
+    pub key: String,
+    /// Why, in the asker's words; not shown to others.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Asks to send goods back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Return {
+    /// Which order.
+    pub order: OrderId,
+    /// The shopper's idempotency key.
+    pub key: String,
+    /// SKU and quantity.
+    pub lines: Vec<(String, u32)>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Answer of [`Return`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReturnAnswer {
+    /// The return.
+    pub id: ReturnId,
+    /// The order as it is now.
+    pub order: OrderView,
+}
+
+/// Opens a guest's secret link.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpenLink {
+    /// Which order.
+    pub order: OrderId,
+    /// The secret of the link.
+    pub secret: String,
+}
+
+/// Inventory asks: may these holds be voided? The order exists, or a tombstone makes sure it never will.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Abandon {
+    /// The orders whose holds are in question.
+    pub orders: Vec<OrderId>,
+}
+
+/// Answer of [`Abandon`] for each order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbandonVerdict {
+    /// It exists: its saga alone decides about the hold.
+    Exists,
+    /// It will never exist: void the hold.
+    Abandoned,
+}
+
+/// Payment tells: facts of these orders' intents have changed. Asked until acknowledged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PaymentChanged {
+    /// The intents as they are now.
+    pub intents: Vec<super::payment::IntentState>,
+}
+
+/// One entry of an order's append-only history. Ids only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What, for instance `placed`, `authorised`, `stock_posted`, `captured`.
+    pub what: String,
+    /// Who: an owner's id, `service:payment`, …
+    pub who: String,
+    /// Further ids and amounts.
+    #[serde(default)]
+    pub data: serde_json::Value,
+}
+
+/// An order's history; for its owner and admins.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct History {
+    /// Which.
+    pub order: OrderId,
+}
+
+/// An order was committed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Placed {
+    /// Which.
+    pub order: OrderId,
+}
+
+/// An order's status changed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StatusChanged {
+    /// Which.
+    pub order: OrderId,
+    /// To what.
+    pub status: OrderStatus,
+}
+
+requests! {
+    Place => "order.v1.place", OrderView;
+    Outcome => "order.v1.outcome", OrderView;
+    Get => "order.v1.get", OrderView;
+    List => "order.v1.list", Page<OrderView>;
+    Pay => "order.v1.pay", OrderView;
+    Cancel => "order.v1.cancel", OrderView;
+    Return => "order.v1.return", ReturnAnswer;
+    OpenLink => "order.v1.open_link", OrderView;
+    Abandon => "order.v1.abandon", Vec<AbandonVerdict>;
+    PaymentChanged => "order.v1.payment_changed", Done;
+    History => "order.v1.history", Vec<HistoryEntry>;
+}
+
+events! {
+    Placed => "evt.order.v1.placed";
+    StatusChanged => "evt.order.v1.status_changed";
+}

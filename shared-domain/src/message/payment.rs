@@ -1,0 +1,249 @@
+//! Payment: intents, attempts, captures, refunds, webhooks.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Page, events, requests};
+use crate::{
+    id::{IntentId, JournalId, MerchantId, OrderId, RefundId},
+    money::Money,
+    order::{NextAction, PaymentAmounts, PaymentStatus},
+    principal::Owner,
+    time::Timestamp,
+};
+
+/// A merchant's share of what is to be paid, for the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Goods and its shipping, without tax.
+    pub net: Money,
+    /// Tax on them.
+    pub tax: Money,
+}
+
+/// Opens an intent and its first attempt. One order has one intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAsk {
+    /// The order to be paid.
+    pub order: OrderId,
+    /// Who pays, for limits.
+    pub owner: Owner,
+    /// How much; the shares add up to it.
+    pub amount: Money,
+    /// Whose it is.
+    pub shares: Vec<Share>,
+    /// For instance `simulator`.
+    pub provider: String,
+    /// What the provider calls the method.
+    pub method: String,
+    /// Carried to the provider: the same key twice is one attempt.
+    pub attempt_key: String,
+    /// Where the provider sends the shopper back to after a challenge.
+    #[serde(default)]
+    pub return_url: Option<String>,
+}
+
+/// Opens intents for a batch of orders. Idempotent by order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// Independent of each other.
+    pub asks: Vec<OpenAsk>,
+}
+
+/// One more attempt to pay an order's intent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which order.
+    pub order: OrderId,
+    /// Who pays.
+    pub owner: Owner,
+    /// For instance `simulator`.
+    pub provider: String,
+    /// What the provider calls the method.
+    pub method: String,
+    /// The same key twice is one attempt.
+    pub attempt_key: String,
+    /// Where the provider sends the shopper back to after a challenge.
+    #[serde(default)]
+    pub return_url: Option<String>,
+}
+
+/// Captures what was authorised, in full. Idempotent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Capture {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+}
+
+/// Stops new attempts and cancels at the provider. Idempotent; the state tells when it is confirmed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CancelIntents {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+}
+
+/// Gives money back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refund {
+    /// Which order.
+    pub order: OrderId,
+    /// How much; absent for all that is left.
+    #[serde(default)]
+    pub amount: Option<Money>,
+    /// The same key twice is one refund.
+    pub key: String,
+    /// Why, for instance `cancelled`, `return`, `late_payment`.
+    pub reason: String,
+}
+
+/// Answer of [`Refund`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RefundAnswer {
+    /// The refund.
+    pub refund: RefundId,
+    /// How much it is.
+    pub amount: Money,
+}
+
+/// Intents as they are now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+}
+
+/// An intent as it is now. `revision` grows with each change, so that an older word is told from a newer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentState {
+    /// The order.
+    pub order: OrderId,
+    /// The intent.
+    pub intent: IntentId,
+    /// Grows with each change.
+    pub revision: i64,
+    /// Derived from the facts.
+    pub status: PaymentStatus,
+    /// What is to be paid.
+    pub amount: Money,
+    /// Cumulative amounts seen.
+    pub amounts: PaymentAmounts,
+    /// What the shopper has to do.
+    #[serde(default)]
+    pub next_action: Option<NextAction>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the last attempt began.
+    pub attempted_at: Option<Timestamp>,
+    /// No new attempt is begun any more.
+    pub closing: bool,
+    /// The provider confirmed that it can no longer be authorised.
+    pub cancelled: bool,
+    /// The last capture was refused by the provider for good.
+    pub capture_failed: bool,
+}
+
+/// A provider's webhook as it came: raw body and headers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Which provider.
+    pub provider: String,
+    /// Lower-case names and values.
+    pub headers: Vec<(String, String)>,
+    /// The raw body, base64url.
+    pub body: String,
+}
+
+/// Accounts of the ledger with their balances, recomputed from transfers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Balances {
+    /// Only of this merchant.
+    #[serde(default)]
+    pub merchant: Option<MerchantId>,
+}
+
+/// One account of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// For instance `provider_clearing`, `merchant_payable`.
+    pub account: String,
+    /// Whose, where accounts are kept by merchant.
+    pub merchant: Option<MerchantId>,
+    /// Debits minus credits.
+    pub balance: Money,
+}
+
+/// The transfers of an order, for its timeline and for checks.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TransfersOf {
+    /// Which order.
+    pub order: OrderId,
+}
+
+/// One transfer of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferView {
+    /// Its journal.
+    pub journal: JournalId,
+    /// When.
+    pub at: Timestamp,
+    /// Account that is debited.
+    pub debit: String,
+    /// Account that is credited.
+    pub credit: String,
+    /// How much, > 0.
+    pub amount: Money,
+    /// Whose.
+    pub merchant: Option<MerchantId>,
+    /// Why, for instance `capture`, `refund`, `late_payment`.
+    pub reason: String,
+}
+
+/// An exception that somebody has to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exception {
+    /// Which order.
+    pub order: Option<OrderId>,
+    /// For instance `amount_mismatch`, `unsettled`, `refund_failed`.
+    pub kind: String,
+    /// What is known, ids and amounts only.
+    pub detail: serde_json::Value,
+    /// Since when.
+    pub opened_at: Timestamp,
+}
+
+/// Open exceptions, newest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Exceptions {
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// An intent changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IntentChanged {
+    /// The order.
+    pub order: OrderId,
+    /// Its status.
+    pub status: PaymentStatus,
+    /// Grows with each change.
+    pub revision: i64,
+}
+
+requests! {
+    Open => "payment.v1.open", Vec<IntentState>;
+    Attempt => "payment.v1.attempt", IntentState;
+    Capture => "payment.v1.capture", Vec<IntentState>;
+    CancelIntents => "payment.v1.cancel", Vec<IntentState>;
+    Refund => "payment.v1.refund", RefundAnswer;
+    State => "payment.v1.state", Vec<IntentState>;
+    Webhook => "payment.v1.webhook", Done;
+    Balances => "payment.v1.balances", Vec<Balance>;
+    TransfersOf => "payment.v1.transfers_of", Vec<TransferView>;
+    Exceptions => "payment.v1.exceptions", Page<Exception>;
+}
+
+events! {
+    IntentChanged => "evt.payment.v1.intent_changed";
+}
