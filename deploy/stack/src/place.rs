@@ -1,0 +1,51 @@
+//! Where things are: the clone, its `.local` folder, and what earlier runs left behind.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the clone: the nearest folder above the current one that holds the workspace, else where this crate
+/// was compiled.
+#[must_use]
+pub fn workspace_root() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    here.ancestors()
+        .find(|folder| folder.join("rust-toolchain.toml").is_file() && folder.join("shared-domain").is_dir())
+        .map_or_else(compiled_root, Path::to_path_buf)
+}
+
+fn compiled_root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest).to_path_buf()
+}
+
+/// Everything that `up` and the tests write: `.local` at the root of the clone.
+#[must_use]
+pub fn local_folder() -> PathBuf {
+    workspace_root().join(".local")
+}
+
+/// Deletes the folders `run-<pid>-…` under `parent` whose process is gone. A test process that is killed leaves its
+/// data behind; the next one clears it away.
+pub fn sweep_abandoned(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("run-"))
+            .and_then(|rest| rest.split('-').next())
+            .and_then(|pid| pid.parse::<u32>().ok());
+        let Some(pid) = owner else { continue };
+        if !is_running(pid) {
+            // Several processes may sweep at once: whoever loses finds nothing left to delete.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+pub(crate) fn is_running(pid: u32) -> bool {
+    std::process::Command::new("kill")
+        .args(["-0", &pid.to_string()])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

@@ -1,0 +1,229 @@
+//! One Postgres cluster on loopback.
+
+use crate::tools::{Tools, run};
+use crate::{Account, Child, Launch, Signal, StackError, local_folder, port};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Recovery after a kill may have to replay a checkpoint's worth of log.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Raised when the options of `initdb` change: an old template is then not used.
+const TEMPLATE_FORMAT: u32 = 1;
+
+/// What a power cut may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing: Postgres' own defaults.
+    Full,
+    /// Everything: for tests, whose data lives as long as they do. Killed processes lose nothing even so.
+    None,
+}
+
+/// How to run it.
+#[derive(Debug)]
+pub struct PostgresOptions {
+    /// Holds the cluster (`data`) and the log.
+    pub folder: PathBuf,
+    /// On 127.0.0.1.
+    pub port: u16,
+    /// Of the user `postgres`, set when the cluster is made. `None`: whoever reaches the port is let in.
+    pub password: Option<String>,
+    /// See [`Durability`].
+    pub durability: Durability,
+    /// A database made together with the cluster.
+    pub database: Option<String>,
+    /// Of the server.
+    pub max_connections: u32,
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Postgres {
+    child: Option<Child>,
+    options: PostgresOptions,
+    program: PathBuf,
+    account: Option<Account>,
+}
+
+impl Postgres {
+    /// Makes the cluster unless the folder holds one, and starts it.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or the server does not come up.
+    pub fn start(tools: &Tools, options: PostgresOptions) -> Result<Self, StackError> {
+        let account = Account::to_drop_to();
+        create_for(&options.folder, account.as_ref())?;
+        let mut postgres =
+            Self { child: None, options, program: tools.postgres_bin.join("postgres"), account };
+        if !postgres.data().join("PG_VERSION").exists() {
+            postgres.create_cluster(tools)?;
+        }
+        postgres.run()?;
+        Ok(postgres)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.options.port
+    }
+
+    /// A connection string of the superuser for a database of that name.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        let password = self.options.password.as_deref().unwrap_or("postgres");
+        format!("postgres://postgres:{password}@127.0.0.1:{}/{database}", self.options.port)
+    }
+
+    /// The process, to send it signals. `None` after [`Self::kill`].
+    pub fn child(&mut self) -> Option<&mut Child> {
+        self.child.as_mut()
+    }
+
+    /// Ends it as a crash would: clients lose their connections, nothing committed is lost.
+    pub fn kill(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.signal(Signal::Quit);
+            if child.wait(Duration::from_secs(10)).is_none() {
+                child.kill();
+            }
+        }
+        self.child = None;
+    }
+
+    /// Starts it again on the same port and data.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart(&mut self) -> Result<(), StackError> {
+        self.kill();
+        self.run()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.options.folder.join("data")
+    }
+
+    fn create_cluster(&self, tools: &Tools) -> Result<(), StackError> {
+        if let Some(password) = &self.options.password {
+            self.initdb(tools, &self.data(), Some(password))?;
+        } else {
+            let template = self.template(tools)?;
+            self.run_as(Command::new("cp").arg("-a").arg(template).arg(self.data()))?;
+        }
+        if let Some(database) = &self.options.database {
+            self.create_database(database)?;
+        }
+        Ok(())
+    }
+
+    /// `initdb` takes seconds, a copy of what it made takes a tenth of one.
+    fn template(&self, tools: &Tools) -> Result<PathBuf, StackError> {
+        let folder = local_folder().join("tools");
+        let parent = folder.join(format!("postgres-template-{}-{TEMPLATE_FORMAT}", tools.postgres_version));
+        let finished = parent.join("cluster");
+        if finished.join("PG_VERSION").exists() {
+            return Ok(finished);
+        }
+        create_for(&parent, self.account.as_ref())?;
+        let unfinished = parent.join(format!("unfinished-{}", std::process::id()));
+        self.initdb(tools, &unfinished, None)?;
+        match std::fs::rename(&unfinished, &finished) {
+            Ok(()) => Ok(finished),
+            // Another test process made it in the meantime.
+            Err(_) if finished.join("PG_VERSION").exists() => {
+                let _ = std::fs::remove_dir_all(&unfinished);
+                Ok(finished)
+            }
+            Err(error) => Err(StackError::file("cannot move", &unfinished)(error)),
+        }
+    }
+
+    fn initdb(&self, tools: &Tools, data: &Path, password: Option<&str>) -> Result<(), StackError> {
+        let mut command = Command::new(tools.postgres_bin.join("initdb"));
+        command.arg("-D").arg(data).args(["-U", "postgres", "--encoding=UTF8", "--locale=C"]);
+        let Some(password) = password else {
+            // Tests: no password, little to copy.
+            command.args(["--auth=trust", "--no-sync", "--wal-segsize=1"]);
+            return self.run_as(&mut command);
+        };
+        let file = self.options.folder.join("password");
+        std::fs::write(&file, password).map_err(StackError::file("cannot write", &file))?;
+        if let Some(account) = &self.account {
+            account.own(&file)?;
+        }
+        command.arg("--auth=scram-sha-256").arg("--pwfile").arg(&file);
+        let made = self.run_as(&mut command);
+        let _ = std::fs::remove_file(&file);
+        made
+    }
+
+    /// With the server's single-user mode: neither `psql` nor a client library is needed.
+    fn create_database(&self, name: &str) -> Result<(), StackError> {
+        let statement = self.options.folder.join("create.sql");
+        std::fs::write(&statement, format!("CREATE DATABASE \"{name}\"\n"))
+            .map_err(StackError::file("cannot write", &statement))?;
+        let input = std::fs::File::open(&statement).map_err(StackError::file("cannot read", &statement))?;
+        let mut command = Command::new(&self.program);
+        command.args(["--single", "-D"]).arg(self.data()).arg("postgres").stdin(input);
+        let made = self.run_as(&mut command);
+        let _ = std::fs::remove_file(&statement);
+        made
+    }
+
+    fn run_as(&self, command: &mut Command) -> Result<(), StackError> {
+        if let Some(account) = &self.account {
+            account.apply(command);
+        }
+        run(command.current_dir(&self.options.folder))
+    }
+
+    fn run(&mut self) -> Result<(), StackError> {
+        let settings = [
+            format!("port={}", self.options.port),
+            format!("max_connections={}", self.options.max_connections),
+            "listen_addresses=127.0.0.1".to_owned(),
+            // Sockets in a shared folder would clash with another cluster of the machine.
+            "unix_socket_directories=".to_owned(),
+            "timezone=UTC".to_owned(),
+            "log_timezone=UTC".to_owned(),
+        ];
+        let relaxed = ["fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_wal_size=256MB"];
+        let relaxed = if self.options.durability == Durability::None { &relaxed[..] } else { &[] };
+        let mut launch = Launch::new("postgres", &self.program, &self.options.folder.join("postgres.log"))
+            .arg("-D")
+            .arg(self.data())
+            .account(self.account.clone())
+            .signals(Signal::Quit, Signal::Interrupt)
+            .folder(&self.options.folder);
+        for setting in settings.iter().map(String::as_str).chain(relaxed.iter().copied()) {
+            launch = launch.arg("-c").arg(setting);
+        }
+        let mut child = launch.start()?;
+        let (port, state) = (self.options.port, self.data().join("postmaster.pid"));
+        child.wait_until(READY_WITHIN, || is_ready(port, &state))?;
+        self.child = Some(child);
+        Ok(())
+    }
+}
+
+/// The server writes its pid file before it listens, so that a file read after a connection is this server's own.
+fn is_ready(port: u16, state: &Path) -> bool {
+    port::connect(port).is_ok()
+        && std::fs::read_to_string(state).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
+}
+
+fn create_for(folder: &Path, account: Option<&Account>) -> Result<(), StackError> {
+    match std::fs::create_dir_all(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(StackError::file("cannot create", folder)(error)),
+    }
+    if let Some(account) = account {
+        account.own(folder)?;
+        account.must_reach(folder)?;
+    }
+    Ok(())
+}
