@@ -101,8 +101,7 @@ impl Servers {
             let configuration = nats_configuration.map(Path::to_path_buf);
             Nats::start(&tools, NatsOptions { folder: folder.join("nats"), port, monitor_port: None, configuration })
         })?;
-        let redis =
-            attempt(|port| Redis::start(&tools, RedisOptions { folder: folder.join("redis"), port }))?;
+        let redis = attempt(|port| Redis::start(&tools, RedisOptions { folder: folder.join("redis"), port }))?;
         Ok(Self {
             postgres_port: postgres.port(),
             nats_port: nats.port(),

@@ -74,11 +74,10 @@ async fn servers_do_not_outlive_a_test_process_killed_with_sigkill() -> Result<(
         .env("BODEGA_TEST_ADDRESSES", &file)
         .stdout(Stdio::null())
         .spawn()?;
-    let addresses = eventually("the servers of the other process", || async { std::fs::read_to_string(&file).ok() }).await;
-    let addresses: Vec<String> = addresses
-        .lines()
-        .map(|url| url.replace("postgres:postgres@", "").replace("/x", ""))
-        .collect();
+    let addresses =
+        eventually("the servers of the other process", || async { std::fs::read_to_string(&file).ok() }).await;
+    let addresses: Vec<String> =
+        addresses.lines().map(|url| url.replace("postgres:postgres@", "").replace("/x", "")).collect();
     assert_eq!(addresses.len(), 3);
     assert!(addresses.iter().all(|url| listens(url)));
 

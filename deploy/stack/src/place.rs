@@ -1,5 +1,7 @@
 //! Where things are: the clone, its `.local` folder, and what earlier runs left behind.
 
+use crate::StackError;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The root of the clone: the nearest folder above the current one that holds the workspace, else where this crate
@@ -21,6 +23,17 @@ fn compiled_root() -> PathBuf {
 #[must_use]
 pub fn local_folder() -> PathBuf {
     workspace_root().join(".local")
+}
+
+/// The folder of fetched programs, held for us alone until the file is closed: two test processes must not unpack into
+/// the same place at once.
+pub(crate) fn tools_folder() -> Result<(PathBuf, File), StackError> {
+    let folder = local_folder().join("tools");
+    std::fs::create_dir_all(&folder).map_err(StackError::file("cannot create", &folder))?;
+    let file = folder.join("lock");
+    let lock = File::create(&file).map_err(StackError::file("cannot create", &file))?;
+    lock.lock().map_err(StackError::file("cannot lock", &file))?;
+    Ok((folder, lock))
 }
 
 /// Deletes the folders `run-<pid>-…` under `parent` whose process is gone. A test process that is killed leaves its

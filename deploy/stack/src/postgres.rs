@@ -1,7 +1,8 @@
 //! One Postgres cluster on loopback.
 
+use crate::place::tools_folder;
 use crate::tools::{Tools, run};
-use crate::{Account, Child, Launch, Signal, StackError, local_folder, port};
+use crate::{Account, Child, Launch, Signal, StackError, port};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,8 +56,7 @@ impl Postgres {
     pub fn start(tools: &Tools, options: PostgresOptions) -> Result<Self, StackError> {
         let account = Account::to_drop_to();
         create_for(&options.folder, account.as_ref())?;
-        let mut postgres =
-            Self { child: None, options, program: tools.postgres_bin.join("postgres"), account };
+        let mut postgres = Self { child: None, options, program: tools.postgres_bin.join("postgres"), account };
         if !postgres.data().join("PG_VERSION").exists() {
             postgres.create_cluster(tools)?;
         }
@@ -121,24 +121,18 @@ impl Postgres {
 
     /// `initdb` takes seconds, a copy of what it made takes a tenth of one.
     fn template(&self, tools: &Tools) -> Result<PathBuf, StackError> {
-        let folder = local_folder().join("tools");
+        let (folder, _lock) = tools_folder()?;
         let parent = folder.join(format!("postgres-template-{}-{TEMPLATE_FORMAT}", tools.postgres_version));
         let finished = parent.join("cluster");
         if finished.join("PG_VERSION").exists() {
             return Ok(finished);
         }
         create_for(&parent, self.account.as_ref())?;
-        let unfinished = parent.join(format!("unfinished-{}", std::process::id()));
+        let unfinished = parent.join("unfinished");
+        let _ = std::fs::remove_dir_all(&unfinished);
         self.initdb(tools, &unfinished, None)?;
-        match std::fs::rename(&unfinished, &finished) {
-            Ok(()) => Ok(finished),
-            // Another test process made it in the meantime.
-            Err(_) if finished.join("PG_VERSION").exists() => {
-                let _ = std::fs::remove_dir_all(&unfinished);
-                Ok(finished)
-            }
-            Err(error) => Err(StackError::file("cannot move", &unfinished)(error)),
-        }
+        std::fs::rename(&unfinished, &finished).map_err(StackError::file("cannot move", &unfinished))?;
+        Ok(finished)
     }
 
     fn initdb(&self, tools: &Tools, data: &Path, password: Option<&str>) -> Result<(), StackError> {
@@ -212,7 +206,8 @@ impl Postgres {
 /// The server writes its pid file before it listens, so that a file read after a connection is this server's own.
 fn is_ready(port: u16, state: &Path) -> bool {
     port::connect(port).is_ok()
-        && std::fs::read_to_string(state).is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
+        && std::fs::read_to_string(state)
+            .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
 }
 
 fn create_for(folder: &Path, account: Option<&Account>) -> Result<(), StackError> {

