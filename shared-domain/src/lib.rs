@@ -5,6 +5,7 @@
 //! of money, carts, quotes, orders and stock.
 
 pub mod address;
+pub mod cart;
 pub mod catalog;
 pub mod event;
 pub mod failure;
@@ -15,6 +16,7 @@ pub mod money;
 pub mod order;
 pub mod principal;
 pub mod quote;
+pub mod replication;
 pub mod time;
 pub mod token;
 
