@@ -217,6 +217,11 @@ impl Child {
         self.guard.try_wait().ok().flatten()
     }
 
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.ended().is_none()
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self, at_most: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + at_most;

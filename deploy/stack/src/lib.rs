@@ -1,7 +1,7 @@
 //! Obtains, starts, watches and stops the servers that Bodega leans on.
 //!
 //! `cargo xtask up` and the test harness share this crate, so that what a test runs on is what a developer runs on.
-//! It uses the standard library alone and blocks: it must build in seconds, before anything else does. Callers on an
+//! It blocks and has few dependencies: it must build in seconds, before anything else does. Callers on an
 //! async runtime wrap it in `spawn_blocking`.
 //!
 //! Promises: no child outlives its parent, however the parent ends; readiness is observed, never slept for; nothing
@@ -14,13 +14,14 @@ mod place;
 mod port;
 mod postgres;
 mod redis;
+pub mod shop;
 mod tools;
 
 pub use account::Account;
 pub use child::{Child, Launch, Signal};
 pub use nats::{Nats, NatsOptions};
 pub use place::{local_folder, sweep_abandoned, workspace_root};
-pub use port::{free_port, is_taken};
+pub use port::{free_port, http_status, is_taken};
 pub use postgres::{Durability, Postgres, PostgresOptions};
 pub use redis::{Redis, RedisOptions};
 pub use tools::{Notice, Tools, find_on_path, silent};

@@ -238,17 +238,25 @@ fn program_in(folder: &Path, program: &str) -> Option<PathBuf> {
 }
 
 pub(crate) fn run(command: &mut Command) -> Result<(), StackError> {
-    let shown = format!("{command:?}");
+    run_for_output(command).map(|_| ())
+}
+
+/// Characters of a failed command's output that an error carries.
+const OUTPUT_SHOWN: usize = 2_000;
+
+pub(crate) fn run_for_output(command: &mut Command) -> Result<String, StackError> {
+    let shown = format!("{command:?}").replace('"', "");
     let output = command.output().map_err(|error| StackError::Command {
         command: shown.clone(),
         status: "not started".to_owned(),
         output: error.to_string(),
     })?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(());
+        return Ok(text);
     }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let start = text.char_indices().rev().nth(1_500).map_or(0, |(index, _)| index);
+    let text = text + &String::from_utf8_lossy(&output.stderr);
+    let start = text.char_indices().rev().nth(OUTPUT_SHOWN).map_or(0, |(index, _)| index);
     Err(StackError::Command { command: shown, status: output.status.to_string(), output: text[start..].to_owned() })
 }
 
