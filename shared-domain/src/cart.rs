@@ -242,10 +242,8 @@ impl Cart {
             // More codes than fit are the shopper's to choose from, not ours.
             let _ = self.add_code(code, tick);
         }
-        if self.currency.1.is_none() {
-            if let Some(currency) = guest.currency.1 {
-                self.set_currency(currency, tick);
-            }
+        if let (None, Some(currency)) = (self.currency.1, guest.currency.1) {
+            self.set_currency(currency, tick);
         }
     }
 

@@ -17,6 +17,8 @@ pub mod order;
 pub mod principal;
 pub mod quote;
 pub mod replication;
+pub mod saga;
+pub mod stock;
 pub mod time;
 pub mod token;
 

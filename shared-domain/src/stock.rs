@@ -1,0 +1,288 @@
+//! Stock: who gets what of what is there. Pure decisions over rows that the caller has locked.
+//!
+//! A hold is pending, then posted or voided. `pending + posted ≤ on hand + short` is a CHECK of the database; no hold
+//! raises `short`. Only the order decides that a hold is void, never a clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    catalog::{Band, SkuNo},
+    id::{LocationId, MerchantId, OrderId},
+    message::inventory::{HoldAsk, HoldState, HoldVerdict, Shortage},
+};
+
+/// A stock row as it is under its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StockRow {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// Smaller is allocated first.
+    pub priority: i32,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// In the house.
+    pub on_hand: i64,
+    /// Held by orders that are not paid yet.
+    pub pending: i64,
+    /// Promised to paid orders.
+    pub posted: i64,
+    /// Promised beyond what was counted.
+    pub short: i64,
+    /// Never promised.
+    pub safety: i64,
+}
+
+impl StockRow {
+    /// What a new hold may take: `on hand − safety − pending − posted`, at least 0.
+    #[must_use]
+    pub fn available(&self) -> i64 {
+        (self.on_hand - self.safety - self.pending - self.posted).max(0)
+    }
+}
+
+/// A part of a hold at one location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// The order.
+    pub order: OrderId,
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// How many, ≥ 1.
+    pub quantity: i64,
+}
+
+/// What a batch of asks comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldDecision {
+    /// One for each ask, in their order.
+    pub verdicts: Vec<HoldVerdict>,
+    /// What is newly held.
+    pub allocations: Vec<Allocation>,
+}
+
+/// Decides a batch in the order in which it came: each order whole or not at all, lines of one SKU added up, a second
+/// ask of the same order answered like the first. `rows` are changed as if the holds were written.
+///
+/// A SKU comes from the first location (by priority) that has all of it, else from several.
+pub fn decide_holds(rows: &mut [StockRow], existing: &BTreeMap<OrderId, HoldState>, asks: &[HoldAsk]) -> HoldDecision {
+    let mut by_sku: BTreeMap<SkuNo, Vec<usize>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        by_sku.entry(row.sku_no).or_default().push(index);
+    }
+    for indexes in by_sku.values_mut() {
+        indexes.sort_by_key(|i| (rows[*i].priority, rows[*i].location));
+    }
+    let mut decision = HoldDecision::default();
+    let mut held: BTreeSet<OrderId> = BTreeSet::new();
+    for ask in asks {
+        let verdict = match existing.get(&ask.order) {
+            Some(HoldState::Pending | HoldState::Posted) => HoldVerdict::Held,
+            Some(HoldState::Voided) => HoldVerdict::Voided,
+            Some(HoldState::None) | None if held.contains(&ask.order) => HoldVerdict::Held,
+            Some(HoldState::None) | None => match allocate(rows, &by_sku, ask) {
+                Ok(allocations) => {
+                    held.insert(ask.order);
+                    decision.allocations.extend(allocations);
+                    HoldVerdict::Held
+                }
+                Err(short) => HoldVerdict::Short(short),
+            },
+        };
+        decision.verdicts.push(verdict);
+    }
+    decision
+}
+
+fn allocate(
+    rows: &mut [StockRow],
+    by_sku: &BTreeMap<SkuNo, Vec<usize>>,
+    ask: &HoldAsk,
+) -> Result<Vec<Allocation>, Vec<Shortage>> {
+    let mut demand: BTreeMap<SkuNo, u32> = BTreeMap::new();
+    for line in &ask.lines {
+        let sum = demand.entry(line.sku_no).or_default();
+        *sum = sum.saturating_add(line.quantity);
+    }
+    let mut shortages = Vec::new();
+    for (sku_no, wanted) in &demand {
+        let indexes = by_sku.get(sku_no).map_or(&[][..], Vec::as_slice);
+        let available: i64 = indexes.iter().map(|i| rows[*i].available()).sum();
+        if available < i64::from(*wanted) {
+            let available = u32::try_from(available).unwrap_or(u32::MAX);
+            shortages.push(Shortage { sku_no: *sku_no, wanted: *wanted, available });
+        }
+    }
+    if !shortages.is_empty() {
+        return Err(shortages);
+    }
+    let mut allocations = Vec::new();
+    for (sku_no, wanted) in demand {
+        let mut left = i64::from(wanted);
+        let indexes = by_sku.get(&sku_no).map_or(&[][..], Vec::as_slice);
+        let whole = indexes.iter().find(|i| rows[**i].available() >= left).copied();
+        let order: Vec<usize> =
+            whole.into_iter().chain(indexes.iter().copied().filter(|i| Some(*i) != whole)).collect();
+        for index in order {
+            let quantity = rows[index].available().min(left);
+            if quantity > 0 {
+                rows[index].pending += quantity;
+                left -= quantity;
+                let StockRow { location, merchant, .. } = rows[index];
+                allocations.push(Allocation { order: ask.order, sku_no, location, merchant, quantity });
+            }
+        }
+    }
+    Ok(allocations)
+}
+
+/// What an order asks of its hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldChange {
+    /// Turn it into promised stock.
+    Post,
+    /// Give it back while it is pending.
+    Void,
+    /// Give it back, pending or posted: the order decided that it will not be delivered.
+    Release,
+}
+
+impl HoldChange {
+    /// The state after the change, and by how much pending and posted move for each unit. Repeating changes nothing.
+    /// A pending hold alone can be posted; a posted one is given back only by [`HoldChange::Release`].
+    #[must_use]
+    pub const fn apply(self, state: HoldState) -> (HoldState, i64, i64) {
+        match (self, state) {
+            (HoldChange::Post, HoldState::Pending) => (HoldState::Posted, -1, 1),
+            (HoldChange::Void | HoldChange::Release, HoldState::Pending) => (HoldState::Voided, -1, 0),
+            (HoldChange::Release, HoldState::Posted) => (HoldState::Voided, 0, -1),
+            // Nothing was held: a late hold must not come after this.
+            (HoldChange::Void | HoldChange::Release, HoldState::None) => (HoldState::Voided, 0, 0),
+            (_, state) => (state, 0, 0),
+        }
+    }
+}
+
+/// The band of each SKU among these rows, over all its locations.
+#[must_use]
+pub fn bands(rows: &[StockRow]) -> BTreeMap<SkuNo, Band> {
+    let mut sums: BTreeMap<SkuNo, i64> = BTreeMap::new();
+    for row in rows {
+        *sums.entry(row.sku_no).or_default() += row.available();
+    }
+    sums.into_iter().map(|(sku, available)| (sku, Band::of(available))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Timestamp, message::inventory::HoldLine};
+
+    fn row(sku_no: SkuNo, location: u128, on_hand: i64) -> StockRow {
+        StockRow {
+            sku_no,
+            location: LocationId::from_u128(location),
+            priority: i32::try_from(location).unwrap(),
+            merchant: MerchantId::from_u128(1),
+            on_hand,
+            pending: 0,
+            posted: 0,
+            short: 0,
+            safety: 0,
+        }
+    }
+
+    fn ask(order: u128, lines: &[(SkuNo, u32)]) -> HoldAsk {
+        let merchant = MerchantId::from_u128(1);
+        HoldAsk {
+            order: OrderId::from_u128(order),
+            lines: lines
+                .iter()
+                .map(|(sku_no, quantity)| HoldLine { sku_no: *sku_no, quantity: *quantity, merchant })
+                .collect(),
+            ask_at: Timestamp::from_unix_ms(0),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_promised_twice_and_no_order_is_held_by_half(
+            stock in proptest::collection::vec((1_u32..5, 1_u128..3, 0_i64..8, 0_i64..3), 0..8),
+            asks in proptest::collection::vec((1_u128..12, proptest::collection::vec((1_u32..6, 1_u32..5), 1..4)), 0..20),
+        ) {
+            let mut rows: Vec<StockRow> = Vec::new();
+            for (sku, location, on_hand, safety) in stock {
+                if !rows.iter().any(|r| r.sku_no == sku && r.location == LocationId::from_u128(location)) {
+                    rows.push(StockRow { safety, ..row(sku, location, on_hand) });
+                }
+            }
+            let before = rows.clone();
+            let asks: Vec<HoldAsk> = asks.iter().map(|(order, lines)| ask(*order, lines)).collect();
+            let decision = decide_holds(&mut rows, &BTreeMap::new(), &asks);
+            prop_assert_eq!(decision.verdicts.len(), asks.len());
+            for (old, new) in before.iter().zip(&rows) {
+                prop_assert!(new.pending + new.posted <= (new.on_hand - new.safety).max(0));
+                prop_assert_eq!(new.short, old.short);
+                let allocated: i64 = decision.allocations.iter()
+                    .filter(|a| a.sku_no == new.sku_no && a.location == new.location).map(|a| a.quantity).sum();
+                prop_assert_eq!(new.pending - old.pending, allocated);
+            }
+            let mut seen = BTreeSet::new();
+            for (ask, verdict) in asks.iter().zip(&decision.verdicts) {
+                let wanted: i64 = ask.lines.iter().map(|l| i64::from(l.quantity)).sum();
+                let held: i64 = decision.allocations.iter().filter(|a| a.order == ask.order).map(|a| a.quantity).sum();
+                match verdict {
+                    HoldVerdict::Held if seen.insert(ask.order) => prop_assert_eq!(held, wanted),
+                    HoldVerdict::Held => {}
+                    HoldVerdict::Short(short) => prop_assert!(short.iter().all(|s| s.available < s.wanted)),
+                    HoldVerdict::Voided => prop_assert!(false, "nothing was voided"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_lines_of_one_sku_are_added_up_before_the_check() {
+        let mut rows = [row(1, 1, 3)];
+        let decision = decide_holds(&mut rows, &BTreeMap::new(), &[ask(1, &[(1, 2), (1, 2)])]);
+        assert_eq!(decision.verdicts, [HoldVerdict::Short(vec![Shortage { sku_no: 1, wanted: 4, available: 3 }])]);
+        assert_eq!(rows[0].pending, 0);
+    }
+
+    #[test]
+    fn one_location_is_preferred_to_two() {
+        let mut rows = [row(1, 1, 2), row(1, 2, 5)];
+        let decision = decide_holds(&mut rows, &BTreeMap::new(), &[ask(1, &[(1, 3)]), ask(2, &[(1, 4)])]);
+        assert_eq!(decision.verdicts, [HoldVerdict::Held, HoldVerdict::Held]);
+        assert_eq!((rows[0].pending, rows[1].pending), (2, 5));
+        assert_eq!(decision.allocations.len(), 3);
+    }
+
+    #[test]
+    fn a_voided_order_is_never_held_again() {
+        let existing = BTreeMap::from([(OrderId::from_u128(1), HoldState::Voided)]);
+        let decision = decide_holds(&mut [row(1, 1, 5)], &existing, &[ask(1, &[(1, 1)])]);
+        assert_eq!(decision.verdicts, [HoldVerdict::Voided]);
+        assert!(decision.allocations.is_empty());
+    }
+
+    #[test]
+    fn changes_of_a_hold_are_idempotent_and_end_in_void() {
+        use HoldChange::{Post, Release, Void};
+        for change in [Post, Void, Release] {
+            for state in [HoldState::None, HoldState::Pending, HoldState::Posted, HoldState::Voided] {
+                let (next, ..) = change.apply(state);
+                assert_eq!(change.apply(next), (next, 0, 0), "{change:?} of {state:?} twice");
+                assert!(state != HoldState::Voided || next == HoldState::Voided);
+            }
+        }
+        assert_eq!(Void.apply(HoldState::Posted), (HoldState::Posted, 0, 0), "a posted hold is not voided by accident");
+    }
+}
