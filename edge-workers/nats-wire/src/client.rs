@@ -104,8 +104,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client whose answers come to `_INBOX.<inbox_prefix>.<n>`. Make the prefix from at least 128 random bits: who
-    /// knows it and may publish to it can forge answers. Permissions usually allow `_INBOX.<prefix>.>` only.
+    /// A client whose answers come to `_INBOX.<inbox_prefix>.<n>`. Put at least 128 random bits into the prefix:
+    /// who knows it and may publish to it can forge answers, and two clients must not share one. Where permissions allow
+    /// `_INBOX.<name>.>` only, the prefix is `<name>.<random>`.
     pub fn new(options: Options, inbox_prefix: &str) -> Result<Self, SubjectError> {
         subject::check_inbox_prefix(inbox_prefix)?;
         Ok(Self {

@@ -25,8 +25,8 @@ pub const HEADER_FIELDS_MAX: usize = 128;
 /// subject of [`INBOX_SUBJECT_MAX`] and two sizes.
 pub const SUBJECT_MAX: usize = 3 * 1024;
 
-/// Longest inbox prefix token (the part after `_INBOX.`).
-pub const INBOX_PREFIX_MAX: usize = 64;
+/// Longest inbox prefix (the part between `_INBOX.` and the number of a request).
+pub const INBOX_PREFIX_MAX: usize = 128;
 
 /// Longest reply subject that the request layer makes: `_INBOX.`, prefix, a dot and a 64-bit number.
 pub const INBOX_SUBJECT_MAX: usize = 7 + INBOX_PREFIX_MAX + 1 + 20;

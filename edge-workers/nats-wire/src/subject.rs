@@ -42,7 +42,8 @@ pub fn check_pattern(pattern: &str) -> Result<(), SubjectError> {
     Ok(())
 }
 
-/// Checks the one random token of an inbox: letters, digits, `-` and `_`, so that it can never widen a subscription.
+/// Checks what stands between `_INBOX.` and the number of a request: tokens of letters, digits, `-` and `_`, so that it
+/// can never widen a subscription. Several tokens let permissions name the first and the last be random.
 pub fn check_inbox_prefix(prefix: &str) -> Result<(), SubjectError> {
     if prefix.is_empty() {
         return Err(SubjectErrorKind::EmptyToken.into());
@@ -50,10 +51,10 @@ pub fn check_inbox_prefix(prefix: &str) -> Result<(), SubjectError> {
     if prefix.len() > INBOX_PREFIX_MAX {
         return Err(SubjectErrorKind::TooLong.into());
     }
-    if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+    if !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
         return Err(SubjectErrorKind::Wildcard.into());
     }
-    Ok(())
+    check_tokens(prefix)
 }
 
 fn check_tokens(subject: &str) -> Result<(), SubjectError> {
@@ -103,9 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_prefix_is_one_plain_token() {
-        assert_eq!(check_inbox_prefix("aZ09-_"), Ok(()));
-        for bad in ["", "*", ">", "a.b", "a b", &"x".repeat(INBOX_PREFIX_MAX + 1)] {
+    fn an_inbox_prefix_has_plain_tokens() {
+        for good in ["aZ09-_", "edge-1.k3v9q2xw7p"] {
+            assert_eq!(check_inbox_prefix(good), Ok(()));
+        }
+        for bad in ["", "*", ">", "a..b", "a.", ".a", "a.*", "a b", "é", &"x".repeat(INBOX_PREFIX_MAX + 1)] {
             assert!(check_inbox_prefix(bad).is_err(), "{bad}");
         }
     }

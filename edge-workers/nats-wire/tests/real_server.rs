@@ -299,7 +299,7 @@ fn a_forbidden_subject_fails_its_request_and_nothing_else() {
     core.flush();
     let answering = std::thread::spawn(move || core.answer(1));
 
-    let mut edge = Wire::ready(&server, user("edge"), INBOX);
+    let mut edge = Wire::ready(&server, user("edge"), &format!("{INBOX}.random"));
     let denied = edge.request("$JS.API.INFO", &Headers::new(), b"");
     let allowed = edge.request("order.v1.place", &Headers::new(), b"ab");
     assert_eq!(edge.reply(denied).unwrap_err().kind(), &RequestErrorKind::Permissions);
