@@ -160,6 +160,10 @@ pub fn status(amount: i64, facts: &Facts, last: LastAttempt<'_>) -> PaymentStatu
     if facts.mismatch {
         return PaymentStatus::Unknown;
     }
+    if amount == 0 {
+        // A gift: there is nothing to take.
+        return PaymentStatus::Captured;
+    }
     if facts.disputed > 0 {
         return PaymentStatus::Disputed;
     }
@@ -358,24 +362,24 @@ mod tests {
     #[test]
     fn each_status_follows_from_its_facts() {
         let challenged = Fact::Challenged("ch_1".into(), "https://bank".into());
-        let cases: [(&[Fact], LastAttempt<'_>, PaymentStatus); 13] = [
-            (&[], LastAttempt::None, PaymentStatus::Pending),
-            (&[], LastAttempt::Asked, PaymentStatus::Pending),
-            (&[], LastAttempt::Unknown, PaymentStatus::Unknown),
-            (&[], LastAttempt::Answered("ch_1"), PaymentStatus::Processing),
-            (&[challenged.clone()], LastAttempt::Answered("ch_1"), PaymentStatus::RequiresAction),
-            (&[challenged, Fact::Refused("ch_1".into())], LastAttempt::Answered("ch_1"), PaymentStatus::Refused),
-            (&[Fact::Refused("ch_1".into())], LastAttempt::Answered("ch_2"), PaymentStatus::Processing),
-            (&[Fact::Authorised(100)], LastAttempt::Answered("ch_1"), PaymentStatus::Authorised),
-            (&[Fact::Authorised(100), Fact::Cancelled], LastAttempt::Answered("ch_1"), PaymentStatus::Cancelled),
-            (&[Fact::Captured(40)], LastAttempt::Answered("ch_1"), PaymentStatus::PartiallyCaptured),
-            (&[Fact::Captured(100), Fact::Cancelled], LastAttempt::Answered("ch_1"), PaymentStatus::Captured),
+        let cases: Vec<(Vec<Fact>, LastAttempt<'_>, PaymentStatus)> = vec![
+            (vec![], LastAttempt::None, PaymentStatus::Pending),
+            (vec![], LastAttempt::Asked, PaymentStatus::Pending),
+            (vec![], LastAttempt::Unknown, PaymentStatus::Unknown),
+            (vec![], LastAttempt::Answered("ch_1"), PaymentStatus::Processing),
+            (vec![challenged.clone()], LastAttempt::Answered("ch_1"), PaymentStatus::RequiresAction),
+            (vec![challenged, Fact::Refused("ch_1".into())], LastAttempt::Answered("ch_1"), PaymentStatus::Refused),
+            (vec![Fact::Refused("ch_1".into())], LastAttempt::Answered("ch_2"), PaymentStatus::Processing),
+            (vec![Fact::Authorised(100)], LastAttempt::Answered("ch_1"), PaymentStatus::Authorised),
+            (vec![Fact::Authorised(100), Fact::Cancelled], LastAttempt::Answered("ch_1"), PaymentStatus::Cancelled),
+            (vec![Fact::Captured(40)], LastAttempt::Answered("ch_1"), PaymentStatus::PartiallyCaptured),
+            (vec![Fact::Captured(100), Fact::Cancelled], LastAttempt::Answered("ch_1"), PaymentStatus::Captured),
             (
-                &[Fact::Captured(100), Fact::Refunded(1)],
+                vec![Fact::Captured(100), Fact::Refunded(1)],
                 LastAttempt::Answered("ch_1"),
                 PaymentStatus::PartiallyRefunded,
             ),
-            (&[Fact::Refunded(100), Fact::Disputed(1)], LastAttempt::Answered("ch_1"), PaymentStatus::Disputed),
+            (vec![Fact::Refunded(100), Fact::Disputed(1)], LastAttempt::Answered("ch_1"), PaymentStatus::Disputed),
         ];
         for (facts, last, expected) in cases {
             assert_eq!(status(100, &join(facts), last), expected, "{facts:?} {last:?}");

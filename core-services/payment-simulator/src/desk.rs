@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::book::{Book, Delivery, Dispute, Event, Refund, Transaction};
+use crate::form::Form;
 use crate::intent::{Card, Intent, Moment, Word};
 use crate::refusal::Refusal;
 use crate::{App, objects, webhook};
@@ -47,6 +48,15 @@ impl Desk<'_> {
     /// How an intent looks in the API.
     pub(crate) fn render(&self, intent: &Intent) -> Value {
         objects::intent(intent, self.base)
+    }
+
+    /// The same, with its charge spelled out when the caller asked for that.
+    pub(crate) fn render_for(&self, intent: &Intent, form: &Form) -> Value {
+        let mut value = self.render(intent);
+        if intent.charge.is_some() && form.expands("latest_charge") {
+            value["latest_charge"] = objects::charge(intent);
+        }
+        value
     }
 
     /// Keeps the intent, notes money taken since in the settlement report, and tells the word.

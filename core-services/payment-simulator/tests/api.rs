@@ -26,9 +26,11 @@ async fn a_good_card_is_authorised_captured_and_refunded_in_parts() {
     let (status, body) = world.post(&capture, &[], None).await;
     assert_eq!((status, &body["error"]["code"]), (400, &json!("payment_intent_unexpected_state")));
     for (amount, expected) in [("400", 200), ("601", 400), ("600", 200), ("1", 400)] {
-        let form = [("payment_intent", id(&intent)), ("amount", amount)];
+        let form = [("payment_intent", id(&intent)), ("amount", amount), ("expand[]", "charge")];
         assert_eq!(world.post("/v1/refunds", &form, None).await.0, expected, "{amount}");
     }
+    let (_, now) = world.get(&format!("/v1/payment_intents/{}?expand[]=latest_charge", id(&intent))).await;
+    assert_eq!(now["latest_charge"]["amount_refunded"], 1000);
     world.until_told(id(&intent), &[CAPTURABLE, SUCCEEDED, REFUNDED, REFUNDED]).await;
     let (_, report) = world.get("/v1/balance_transactions?expand[]=data.source&limit=2").await;
     assert_eq!((report["data"][0]["amount"].as_i64(), report["has_more"].as_bool()), (Some(-600), Some(true)));

@@ -24,7 +24,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body
         }
         intent.return_url = form.text("return_url").map(str::to_owned);
         desk.keep(&intent, None);
-        Ok(desk.render(&intent))
+        Ok(desk.render_for(&intent, form))
     })
     .await
 }
@@ -37,7 +37,7 @@ pub(super) async fn retrieve(
 ) -> Response {
     let raw = query.unwrap_or_default();
     let call = Call { operation: "retrieve", path: &id, headers: &headers, raw: raw.as_bytes() };
-    answer(&app, call, |desk, _| desk.intent(&id).map(|intent| desk.render(&intent))).await
+    answer(&app, call, |desk, form| desk.intent(&id).map(|intent| desk.render_for(&intent, form))).await
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
@@ -50,7 +50,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery,
         for intent in desk.book.intents().rev() {
             let named = wanted.iter().all(|(name, value)| intent.metadata.get(name) == Some(value));
             if named && created_within(form, intent.created)? {
-                found.push(desk.render(intent));
+                found.push(desk.render_for(intent, form));
             }
         }
         page(path, found, form)
@@ -86,7 +86,7 @@ pub(super) async fn capture(
         let captured = intent.capture(amount, last, desk.moment);
         let (_, word) = captured.map_err(|refusal| refusal.about(desk.render(&intent)))?;
         desk.keep(&intent, Some(word));
-        Ok(desk.render(&intent))
+        Ok(desk.render_for(&intent, form))
     })
     .await
 }
@@ -98,11 +98,11 @@ pub(super) async fn cancel(
     body: Bytes,
 ) -> Response {
     let call = Call { operation: "cancel", path: &id, headers: &headers, raw: &body };
-    answer(&app, call, |desk, _| {
+    answer(&app, call, |desk, form| {
         let mut intent = desk.intent(&id)?;
         let word = intent.cancel(desk.seconds()).map_err(|refusal| refusal.about(desk.render(&intent)))?;
         desk.keep(&intent, Some(word));
-        Ok(desk.render(&intent))
+        Ok(desk.render_for(&intent, form))
     })
     .await
 }
@@ -153,9 +153,11 @@ fn attempt(desk: &mut Desk<'_>, form: &Form, mut intent: Intent) -> Result<Value
     let charge = fresh_id("ch");
     let word = intent.confirm(card, charge, desk.moment).map_err(|refusal| refusal.about(desk.render(&intent)))?;
     desk.keep(&intent, word);
-    let rendered = desk.render(&intent);
     match word {
-        Some(Word::Failed) => Err(Refusal::card("card_declined", "the card was declined").about(rendered)),
-        _ => Ok(rendered),
+        Some(Word::Failed) => {
+            let rendered = desk.render(&intent);
+            Err(Refusal::card("card_declined", "the card was declined").about(rendered))
+        }
+        _ => Ok(desk.render_for(&intent, form)),
     }
 }

@@ -23,7 +23,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body
         let amount = intent.refund(form.integer("amount")?)?;
         let refund =
             Refund { id: fresh_id("re"), intent: intent.id.clone(), amount, created: desk.seconds(), metadata };
-        let rendered = objects::refund(&refund, &intent);
+        let mut rendered = objects::refund(&refund, &intent);
+        if form.expands("charge") {
+            rendered["charge"] = objects::charge(&intent);
+        }
         desk.refund(&intent, refund);
         Ok(rendered)
     })
