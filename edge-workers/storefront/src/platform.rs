@@ -19,8 +19,11 @@ pub mod setting {
     pub const GUEST_KEYS: &str = "guest_keys";
     /// Origin that shoppers see (`https://shop.example`), for links and the `Origin` check; absent: that of the request.
     pub const PUBLIC_ORIGIN: &str = "public_origin";
+    /// Origin of the core's gateway (`http://127.0.0.1:8090`), from which pictures are read through; absent: only
+    /// pictures that this edge has kept are served.
+    pub const MEDIA_ORIGIN: &str = "media_origin";
     /// All of them, so that an adapter can be checked against its manifest.
-    pub const ALL: [&str; 5] = [EDGE_ID, ACCOUNT_KEYS, REPLICATION_KEYS, GUEST_KEYS, PUBLIC_ORIGIN];
+    pub const ALL: [&str; 6] = [EDGE_ID, ACCOUNT_KEYS, REPLICATION_KEYS, GUEST_KEYS, PUBLIC_ORIGIN, MEDIA_ORIGIN];
 }
 
 /// An HTTP request whose body has been read (the runtime bounds its size).
@@ -133,6 +136,17 @@ pub enum LinkError {
     Unknown(String),
 }
 
+/// Why a picture could not be read through.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MediaError {
+    /// The origin is away, slow, or not configured. The text is for the log.
+    #[error("media unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// Header in which a runtime tells the shopper's address; it must drop one that came from outside. Absent: not known.
+pub const CLIENT_ADDRESS: &str = "bodega-client-address";
+
 /// The runtime, as the storefront sees it. Cheap to clone: deferred work takes its own handle.
 #[allow(async_fn_in_trait)]
 pub trait Platform: Clone + 'static {
@@ -165,6 +179,19 @@ pub trait Platform: Clone + 'static {
 
     /// Writes one line to the runtime's log: JSON with `request_id`, without personal data.
     fn log(&self, line: &str);
+
+    /// Reads `/media/{name}` through from [`setting::MEDIA_ORIGIN`], at most 2 MiB; `None` when there is no such
+    /// picture. The storefront checks the bytes against the hash in their name and keeps them. A runtime without an
+    /// outgoing HTTP connection leaves this as it is.
+    async fn fetch_media(&self, name: &str) -> Result<Option<Vec<u8>>, MediaError> {
+        Err(MediaError::Unavailable(format!("this runtime does not read {name} through")))
+    }
+
+    /// Waits for so many milliseconds where the runtime can, inside [`Platform::defer`] only. One that cannot returns at
+    /// once: what was to be spread in time then happens sooner, never wrongly.
+    async fn pause(&self, ms: u64) {
+        let _ = ms;
+    }
 
     /// Runs `work` after the answer if the runtime can keep going, else before it. May be dropped with the instance:
     /// only for what another request repairs.

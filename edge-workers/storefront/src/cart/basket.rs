@@ -1,0 +1,235 @@
+//! A cart while a request has it in hand.
+
+use bodega_domain::{
+    Code, Currency, Failure,
+    cart::{Cart, CartError, Tick},
+    catalog::SkuNo,
+    limits::{CART_LINES_MAX, LINE_QUANTITY_MAX},
+    token::{base64url, sha256},
+};
+
+use super::{
+    adopt,
+    cookie::{self, COOKIE, Contents, HEADER, Kind, Secret},
+    replica::{Quoted, Replica},
+    sync,
+};
+use crate::{
+    keys,
+    platform::{CellKind, Platform},
+    session::{Shopper, speaks_headers},
+    visit::Visit,
+};
+
+/// Seconds for which a browser keeps the cart: as long as a guest's session.
+const COOKIE_MAX_AGE_S: i64 = 90 * 24 * 60 * 60;
+/// The price list of a shopper who has chosen none.
+pub(crate) const DEFAULT_CURRENCY: Currency = Currency::EUR;
+/// The price lists of this shop.
+pub(crate) const CURRENCIES: [Currency; 3] = [Currency::EUR, Currency::USD, Currency::JPY];
+
+/// A cart, whose it is, and whether the core has seen it lately.
+#[derive(Clone, Debug)]
+pub(crate) struct Basket {
+    pub(crate) secret: Secret,
+    pub(crate) kind: Kind,
+    pub(crate) cart: Cart,
+    pub(crate) quoted: Quoted,
+    /// Whether this edge has been in touch with the core about it in the last seconds.
+    pub(crate) synced: bool,
+}
+
+impl Basket {
+    /// Names the cart's cell here and its row in the core, without giving the secret away.
+    pub(crate) fn cell_key(secret: &Secret) -> String {
+        base64url(&sha256(secret))
+    }
+
+    /// The id that clients see. Not the secret, and not the name of the cell either.
+    pub(crate) fn public_id(&self) -> String {
+        let digest = sha256(&[b"cart-id".as_slice(), &self.secret].concat());
+        base64url(digest.get(..12).unwrap_or(&digest))
+    }
+
+    /// The price list.
+    pub(crate) fn currency(&self) -> Currency {
+        self.cart.currency().unwrap_or(DEFAULT_CURRENCY)
+    }
+
+    /// Units of everything, for the number beside the basket.
+    pub(crate) fn units(&self) -> u32 {
+        self.cart.lines().fold(0, |sum, (_, quantity)| sum.saturating_add(quantity))
+    }
+
+    fn contents(&self) -> Contents {
+        Contents { secret: self.secret, kind: self.kind, quoted: self.quoted.clone(), cart: self.cart.clone() }
+    }
+
+    /// Sends the cart along with the answer.
+    pub(crate) fn give_back<P: Platform>(&self, visit: &Visit<'_, P>) {
+        let Some(token) = cookie::seal(&keys::guests(visit.platform), &self.contents()) else { return };
+        visit.set_cookie(COOKIE, &token, COOKIE_MAX_AGE_S);
+        if speaks_headers(visit) {
+            visit.answer_header(HEADER, token);
+        }
+    }
+}
+
+/// The cart as the request itself carries it, without asking anybody: enough for the number beside the basket and the
+/// price list.
+pub(crate) fn peek<P: Platform>(visit: &Visit<'_, P>) -> Option<Basket> {
+    if visit.is_cart_forgotten() {
+        return None;
+    }
+    let ring = keys::guests(visit.platform);
+    let contents =
+        visit.header(HEADER).into_iter().chain(visit.cookies(COOKIE)).find_map(|t| cookie::unseal(&ring, t))?;
+    let Contents { secret, kind, quoted, cart } = contents;
+    Some(Basket { secret, kind, cart, quoted, synced: false })
+}
+
+fn peek_or_new<P: Platform>(visit: &Visit<'_, P>) -> Basket {
+    peek(visit).unwrap_or_else(|| Basket {
+        secret: visit.random(),
+        kind: Kind::Guest,
+        cart: Cart::new(),
+        quoted: Quoted::default(),
+        synced: false,
+    })
+}
+
+/// The cart with what the cell knows and, if this edge has not been in touch with the core for a while, what the core
+/// knows.
+pub(crate) async fn load<P: Platform>(visit: &Visit<'_, P>, shopper: Option<&Shopper>) -> Basket {
+    let mut basket = peek_or_new(visit);
+    adopt::resume(visit, shopper, &mut basket).await;
+    let key = Basket::cell_key(&basket.secret);
+    match visit.platform.cell_read(CellKind::Cart, &key).await {
+        Ok(bytes) => {
+            let mut cell = bytes.as_deref().and_then(Replica::decode).unwrap_or_default();
+            let before = cell.cart.clone();
+            cell.cart.merge(&basket.cart);
+            cell.quoted.merge(&basket.quoted);
+            let news = cell.cart != before;
+            basket.cart = cell.cart.clone();
+            basket.quoted = cell.quoted.clone();
+            sync::meet(visit, shopper, &mut basket, cell.met_ms, news).await;
+        }
+        // The cell is away: the cookie alone, and the shopper is told that it is not synced.
+        Err(error) => visit.warn("cart_cell", &error.to_string()),
+    }
+    basket.give_back(visit);
+    basket
+}
+
+/// Changes the cart and merges the change into the cell.
+pub(crate) async fn change<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: Option<&Shopper>,
+    operation: impl FnOnce(&mut Cart, Tick) -> Result<(), CartError>,
+) -> Result<Basket, Failure> {
+    let mut basket = peek_or_new(visit);
+    adopt::resume(visit, shopper, &mut basket).await;
+    let [random] = visit.random::<1>();
+    basket.cart.prune(visit.now);
+    let tick = basket.cart.next_tick(visit.now, random);
+    operation(&mut basket.cart, tick).map_err(refusal)?;
+    store(visit, shopper, &mut basket).await;
+    Ok(basket)
+}
+
+/// Merges the cart in hand into the cell, and lets the core know soon.
+async fn store<P: Platform>(visit: &Visit<'_, P>, shopper: Option<&Shopper>, basket: &mut Basket) {
+    let push_by = u64::from_le_bytes(visit.random());
+    let delta = Replica {
+        cart: basket.cart.clone(),
+        quoted: basket.quoted.clone(),
+        push_ms: visit.now.unix_ms(),
+        push_by,
+        met_ms: 0,
+    };
+    let key = Basket::cell_key(&basket.secret);
+    match visit.platform.cell_merge(CellKind::Cart, &key, delta.encode()).await {
+        Ok(bytes) => {
+            if let Some(cell) = Replica::decode(&bytes) {
+                basket.cart = cell.cart.clone();
+                basket.quoted = cell.quoted.clone();
+                sync::after_change(visit, shopper, basket, &cell, push_by).await;
+            }
+        }
+        // The change is in the cookie: the next request carries it into the cell.
+        Err(error) => visit.warn("cart_cell", &error.to_string()),
+    }
+    basket.give_back(visit);
+}
+
+fn refusal(error: CartError) -> Failure {
+    match error {
+        CartError::Full => Failure::new(Code::CartFull, format!("A cart has room for {CART_LINES_MAX} articles.")),
+        CartError::Quantity => Failure::from(Code::ValidationFailed).field(
+            "/quantity",
+            "out_of_range",
+            format!("A quantity from 1 to {LINE_QUANTITY_MAX}."),
+        ),
+        CartError::Code => Failure::new(
+            Code::CodeNotApplicable,
+            "This code cannot be kept: it is too long, or there are too many codes already.",
+        ),
+        CartError::Malformed => Failure::internal(),
+    }
+}
+
+/// Adds units of a SKU. With the same `key` it is the same add, however often it arrives.
+pub(crate) async fn add<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: Option<&Shopper>,
+    sku: SkuNo,
+    quantity: u32,
+    key: Option<&str>,
+) -> Result<Basket, Failure> {
+    let id = match key {
+        Some(key) => mark(key),
+        None => u32::from_le_bytes(visit.random()),
+    };
+    change(visit, shopper, |cart, tick| cart.add(sku, quantity, id, tick)).await
+}
+
+/// A short mark of a longer text: of an idempotency key, of a quote.
+pub(crate) fn mark(text: &str) -> u32 {
+    let digest = sha256(text.as_bytes());
+    digest.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Remembers which tick of the cart a quote or a checkout saw.
+pub(crate) async fn note_quote<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: Option<&Shopper>,
+    basket: &mut Basket,
+    name: &str,
+    tick: Tick,
+) {
+    basket.quoted.note(mark(name), tick);
+    store(visit, shopper, basket).await;
+}
+
+/// Takes what was ordered out of the cart, as of what the quote saw; what was added after it stays. A quote that this
+/// cart does not know is taken to have seen what the request's own cart holds.
+pub(crate) async fn ordered<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: Option<&Shopper>,
+    skus: Vec<SkuNo>,
+    names: &[&str],
+) {
+    let Some(mut basket) = peek(visit) else { return };
+    let seen = basket.cart.largest_tick();
+    let key = Basket::cell_key(&basket.secret);
+    if let Ok(Some(bytes)) = visit.platform.cell_read(CellKind::Cart, &key).await
+        && let Some(cell) = Replica::decode(&bytes)
+    {
+        basket.cart.merge(&cell.cart);
+        basket.quoted.merge(&cell.quoted);
+    }
+    let tick = names.iter().find_map(|name| basket.quoted.tick(mark(name))).unwrap_or(seen);
+    basket.cart.remove_ordered(skus, tick);
+    store(visit, shopper, &mut basket).await;
+}

@@ -1,0 +1,196 @@
+//! Which address means what: one table, and one match that says what each endpoint does with each method.
+
+use std::{future::Future, pin::Pin, sync::OnceLock};
+
+use bodega_domain::{Code, Failure};
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    api, ingest, media, pages,
+    platform::Platform,
+    respond::{self, Answer},
+    visit::Visit,
+};
+
+/// What an address names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Home,
+    Category,
+    Product,
+    Search,
+    Media,
+    Asset,
+    Ingest,
+    Health,
+    Ready,
+    ApiProducts,
+    ApiProduct,
+    ApiCategories,
+}
+
+/// Every address of the shop. `{*…}` never appears: no path is passed on as a whole.
+const ROUTES: &[(&str, Endpoint)] = &[
+    ("/", Endpoint::Home),
+    ("/c/{category}", Endpoint::Category),
+    ("/p/{product}", Endpoint::Product),
+    ("/search", Endpoint::Search),
+    ("/media/{name}", Endpoint::Media),
+    ("/assets/{name}", Endpoint::Asset),
+    ("/_edge/v1/ingest", Endpoint::Ingest),
+    ("/healthz", Endpoint::Health),
+    ("/readyz", Endpoint::Ready),
+    ("/api/v1/products", Endpoint::ApiProducts),
+    ("/api/v1/products/{slug}", Endpoint::ApiProduct),
+    ("/api/v1/categories", Endpoint::ApiCategories),
+];
+
+/// The methods that an endpoint may have; `HEAD` is `GET` without a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+    Patch,
+    Delete,
+}
+
+impl Verb {
+    const ALL: [Self; 4] = [Self::Get, Self::Post, Self::Patch, Self::Delete];
+
+    fn of(method: &Method) -> Option<Self> {
+        match *method {
+            Method::GET | Method::HEAD => Some(Self::Get),
+            Method::POST => Some(Self::Post),
+            Method::PATCH => Some(Self::Patch),
+            Method::DELETE => Some(Self::Delete),
+            _ => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET, HEAD",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// An address that was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The pattern, for logs: the path itself may hold a secret.
+    pub(crate) pattern: &'static str,
+    endpoint: Endpoint,
+    params: Vec<String>,
+}
+
+impl Found {
+    /// The nth parameter of the path, decoded.
+    fn param(&self, n: usize) -> &str {
+        self.params.get(n).map_or("", String::as_str)
+    }
+}
+
+type Table = matchit::Router<(&'static str, Endpoint)>;
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let mut table = Table::new();
+        for (pattern, endpoint) in ROUTES {
+            // A pattern that clashes with another one is found by the test below, not by a shopper.
+            let _ = table.insert(*pattern, (*pattern, *endpoint));
+        }
+        table
+    })
+}
+
+/// What a path names. Parameters that are not UTF-8, or hold control characters, name nothing.
+pub(crate) fn find(path: &str) -> Option<Found> {
+    let matched = table().at(path).ok()?;
+    let (pattern, endpoint) = *matched.value;
+    let decode = |value: &str| {
+        let text = percent_decode_str(value).decode_utf8().ok()?;
+        (!text.chars().any(char::is_control)).then(|| text.into_owned())
+    };
+    let params = matched.params.iter().map(|(_, value)| decode(value)).collect::<Option<Vec<_>>>()?;
+    Some(Found { pattern, endpoint, params })
+}
+
+/// Answers an endpoint, or says which methods it has.
+pub(crate) async fn answer<P: Platform>(visit: &Visit<'_, P>, found: &Found) -> Answer {
+    if let Some(verb) = Verb::of(&visit.request.method)
+        && let Some(work) = dispatch(visit, found, verb)
+    {
+        return work.await;
+    }
+    let allowed: Vec<_> =
+        Verb::ALL.into_iter().filter(|verb| dispatch(visit, found, *verb).is_some()).map(Verb::name).collect();
+    let allowed = allowed.join(", ");
+    Err(Failure::new(Code::MethodNotAllowed, format!("Allowed here: {allowed}.")).about(allowed))
+}
+
+type Work<'v> = Pin<Box<dyn Future<Output = Answer> + 'v>>;
+
+/// The table of the shop. Nothing runs before the future is polled.
+fn dispatch<'v, P: Platform>(visit: &'v Visit<'_, P>, found: &'v Found, verb: Verb) -> Option<Work<'v>> {
+    use Verb::{Get, Post};
+    let work: Work<'v> = match (found.endpoint, verb) {
+        (Endpoint::Home, Get) => Box::pin(pages::home::show(visit)),
+        (Endpoint::Home | Endpoint::Category | Endpoint::Product | Endpoint::Search, Post) => {
+            Box::pin(pages::browse::post(visit))
+        }
+        (Endpoint::Category, Get) => Box::pin(pages::category::show(visit, found.param(0))),
+        (Endpoint::Product, Get) => Box::pin(pages::product::show(visit, found.param(0))),
+        (Endpoint::Search, Get) => Box::pin(pages::search::show(visit)),
+        (Endpoint::Media, Get) => Box::pin(media::show(visit, found.param(0))),
+        (Endpoint::Asset, Get) => Box::pin(pages::assets::show(found.param(0))),
+        (Endpoint::Ingest, Get) => Box::pin(ingest::show(visit)),
+        (Endpoint::Ingest, Post) => Box::pin(ingest::receive(visit)),
+        (Endpoint::Health, Get) => Box::pin(async { respond::json(http::StatusCode::OK, &Health { status: "ok" }) }),
+        (Endpoint::Ready, Get) => Box::pin(ready(visit)),
+        (Endpoint::ApiProducts, Get) => Box::pin(api::products::list(visit)),
+        (Endpoint::ApiProduct, Get) => Box::pin(api::products::show(visit, found.param(0))),
+        (Endpoint::ApiCategories, Get) => Box::pin(api::products::categories(visit)),
+        _ => return None,
+    };
+    Some(work)
+}
+
+#[derive(serde::Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+/// Ready: this edge has the whole catalogue. It goes on being ready when the core is away.
+async fn ready<P: Platform>(visit: &Visit<'_, P>) -> Answer {
+    if crate::catalog::is_ready(visit).await {
+        return respond::json(http::StatusCode::OK, &Health { status: "ready" });
+    }
+    Err(Failure::new(Code::EdgeNotReady, "No complete snapshot of the catalogue has come yet.").retry_after_s(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_is_found_under_its_own_address() {
+        for (pattern, endpoint) in ROUTES {
+            let path = pattern.replace('{', "x").replace('}', "");
+            let found = find(&path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!((found.pattern, found.endpoint), (*pattern, *endpoint));
+        }
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_broken_ones_name_nothing() {
+        assert_eq!(find("/p/caf%C3%A9").unwrap().param(0), "café");
+        for bad in ["/p/%ff", "/p/%00", "/p/a%0Ab", "/p/", "/p/a/b", "", "p/a", "//"] {
+            assert!(find(bad).is_none(), "{bad}");
+        }
+    }
+}
