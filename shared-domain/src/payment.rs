@@ -382,7 +382,7 @@ mod tests {
             (vec![Fact::Refunded(100), Fact::Disputed(1)], LastAttempt::Answered("ch_1"), PaymentStatus::Disputed),
         ];
         for (facts, last, expected) in cases {
-            assert_eq!(status(100, &join(facts), last), expected, "{facts:?} {last:?}");
+            assert_eq!(status(100, &join(&facts), last), expected, "{facts:?} {last:?}");
         }
     }
 }
