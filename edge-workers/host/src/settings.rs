@@ -223,8 +223,7 @@ mod tests {
         )
         .expect("writes");
         let file = file.to_str().expect("a plain name");
-        let settings =
-            load(&["--config", file, "--bind", "127.0.0.1:9003", "--variable", "edge_id=b"]).expect("loads");
+        let settings = load(&["--config", file, "--bind", "127.0.0.1:9003", "--variable", "edge_id=b"]).expect("loads");
         assert_eq!(settings.bind.port(), 9003);
         assert_eq!(settings.internal_bind.port(), 9002);
         assert_eq!(settings.variables["edge_id"], "b");

@@ -76,10 +76,7 @@ impl<T: Send> key_value::HostStoreWithStore<T> for HasSelf<Guest> {
 impl variables::Host for Guest {}
 
 impl<T: Send> variables::HostWithStore<T> for HasSelf<Guest> {
-    async fn get(
-        accessor: &Accessor<T, Self>,
-        name: String,
-    ) -> wasmtime::Result<Result<String, variables::Error>> {
+    async fn get(accessor: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, variables::Error>> {
         let shared = accessor.with(|mut access| Arc::clone(&access.get().shared));
         Ok(shared.variables.get(&name).cloned().ok_or(variables::Error::Undefined(name)))
     }
