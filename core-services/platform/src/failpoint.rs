@@ -42,16 +42,20 @@ pub struct Failpoints(Arc<HashMap<String, Armed>>);
 impl Failpoints {
     /// Reads the variable and asks the database whether it may be crashed. Anything else leaves every point unarmed.
     pub async fn from_environment(postgres: &Postgres) -> Self {
-        let Ok(text) = std::env::var(VARIABLE) else { return Self::default() };
-        if text.is_empty() {
-            return Self::default();
+        match std::env::var(VARIABLE) {
+            Ok(text) if !text.is_empty() => Self::arm(&text, postgres).await,
+            _ => Self::default(),
         }
+    }
+
+    /// As [`Failpoints::from_environment`], with the text of the variable.
+    pub async fn arm(text: &str, postgres: &Postgres) -> Self {
         let marked = sqlx::query_scalar::<_, Option<String>>("select current_setting($1, true)")
             .bind(TEST_DATABASE_SETTING)
             .fetch_one(postgres.pool())
             .await;
         match marked {
-            Ok(Some(on)) if on == "on" => Self::parse(&text),
+            Ok(Some(on)) if on == "on" => Self::parse(text),
             outcome => {
                 tracing::error!(?outcome, "{VARIABLE} is set, but this is not a test database: no fail point is armed");
                 Self::default()
@@ -68,6 +72,12 @@ impl Failpoints {
             }
         }
         Self(Arc::new(points))
+    }
+
+    /// Whether any point is armed.
+    #[must_use]
+    pub fn is_armed(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// Crashes or waits when this point is armed, else does nothing.

@@ -35,6 +35,7 @@ pub use bus::{Bus, Call, CallError, RequestContext};
 pub use clock::Clock;
 pub use config::Config;
 pub use entropy::Entropy;
+pub use failpoint::Failpoints;
 pub use outbox::{Applied, EventTx, Received};
 pub use postgres::{DatabaseError, Postgres, TransactionError, Tx};
 pub use service::{Context, Service, StartError, Wiring};

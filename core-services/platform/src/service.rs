@@ -374,6 +374,22 @@ pub struct Health {
     pub database: Option<bool>,
 }
 
+/// Brings the databases of services up to date: database, role, schema, the platform's tables, the service's migrations.
+/// `tell` hears of each service that is done. Idempotent; what `bodega migrate` does, and tests before [`run`].
+///
+/// # Errors
+/// The first service that it failed for, and why; the ones before it are done.
+pub async fn migrate(config: &Config, services: &[Service], mut tell: impl FnMut(&str)) -> Result<(), ProvisionError> {
+    for service in services {
+        if let Some(migrations) = service.migrations {
+            postgres::provision(config, service.name, service.extensions).await?;
+            postgres::migrate(config, service.name, migrations).await?;
+            tell(service.name);
+        }
+    }
+    Ok(())
+}
+
 /// Starts services. Each waits for its own database and the bus, which may come later, and then begins to answer.
 ///
 /// # Errors

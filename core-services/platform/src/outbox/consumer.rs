@@ -1,6 +1,6 @@
 //! Applies events once: a durable pull consumer, a transaction with an inbox row for each, acknowledged after its commit.
 
-use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     self, AckKind,
@@ -66,7 +66,7 @@ pub struct Received<D> {
 /// A consumer that was declared and not started yet.
 pub(crate) struct Consumer {
     name: &'static str,
-    run: Box<dyn FnOnce(Shell) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    run: Box<dyn FnOnce(Shell) -> BoxFuture<'static, ()> + Send>,
 }
 
 /// What a running consumer needs of its service.

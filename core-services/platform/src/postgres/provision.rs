@@ -1,11 +1,11 @@
 //! What `bodega migrate` does before and with migrations: a role and a schema per service, and nothing shared.
 
-use std::str::FromStr as _;
+use std::{str::FromStr as _, sync::LazyLock};
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, Row as _,
     migrate::{Migrate as _, MigrateError, Migrator},
-    postgres::PgConnectOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::config::Config;
@@ -15,6 +15,14 @@ pub const TEST_DATABASE_SETTING: &str = "bodega.test_database";
 
 /// Serialises provisioning between processes that start at the same time. Any constant will do.
 const PROVISION_LOCK: i64 = 0x0b0d_e6a0;
+
+/// The platform's own tables in every service's schema, counted apart from the service's migrations.
+static PLATFORM: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    migrator.dangerous_set_table_name(PLATFORM_MIGRATIONS_TABLE);
+    migrator
+});
+const PLATFORM_MIGRATIONS_TABLE: &str = "_platform_migrations";
 
 /// Why a service has no schema, or an old one.
 #[derive(Debug, thiserror::Error)]
@@ -107,11 +115,13 @@ pub async fn mark_as_test_database(config: &Config, service: &str) -> Result<(),
 pub async fn migrate(config: &Config, service: &str, migrations: &Migrator) -> Result<(), ProvisionError> {
     let failed = |source| ProvisionError::Migrate { service: service.to_owned(), source };
     let options = super::options(config, service).map_err(|e| failed(e.into()))?;
-    let mut connection = PgConnection::connect_with(&options).await.map_err(|e| failed(e.into()))?;
-    // Long index builds are fine here.
-    sqlx::query("set statement_timeout = 0").execute(&mut connection).await.map_err(|e| failed(e.into()))?;
-    migrations.run(&mut connection).await.map_err(failed)?;
-    connection.close().await.map_err(|e| failed(e.into()))
+    // Long index builds are fine here. (A pool of one: the migrator's future is `Send` with a pool only.)
+    let options = options.options([("statement_timeout", "0")]);
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await.map_err(|e| failed(e.into()))?;
+    PLATFORM.run(&pool).await.map_err(failed)?;
+    migrations.run(&pool).await.map_err(failed)?;
+    pool.close().await;
+    Ok(())
 }
 
 /// How many migrations of a service have not been applied to its database.
@@ -126,16 +136,22 @@ pub async fn pending_migrations(
     let failed = |source| ProvisionError::Migrate { service: service.to_owned(), source };
     let options = super::options(config, service).map_err(|e| failed(e.into()))?;
     let mut connection = PgConnection::connect_with(&options).await.map_err(|e| failed(e.into()))?;
-    let exists: Option<String> = sqlx::query("select to_regclass('_sqlx_migrations')::text")
-        .fetch_one(&mut connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(|e| failed(e.into()))?;
-    let applied = match exists {
-        Some(table) => connection.list_applied_migrations(&table).await.map_err(failed)?.len(),
-        None => 0,
-    };
-    Ok(migrations.iter().filter(|m| m.migration_type.is_up_migration()).count().saturating_sub(applied))
+    let mut pending = 0;
+    for (table, migrator) in [(PLATFORM_MIGRATIONS_TABLE, &*PLATFORM), ("_sqlx_migrations", migrations)] {
+        let known: Option<String> = sqlx::query("select to_regclass($1)::text")
+            .bind(table)
+            .fetch_one(&mut connection)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(|e| failed(e.into()))?;
+        let applied = match known {
+            Some(_) => connection.list_applied_migrations(table).await.map_err(failed)?.len(),
+            None => 0,
+        };
+        pending += migrator.iter().filter(|m| m.migration_type.is_up_migration()).count().saturating_sub(applied);
+    }
+    connection.close().await.map_err(|e| failed(e.into()))?;
+    Ok(pending)
 }
 
 async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
