@@ -9,7 +9,7 @@ struct GiantOutput;
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Configuration {
-    /// As many effects as the memory holds.
+    /// Thousands of effects.
     Effects,
     /// One label of a megabyte.
     Label,
@@ -17,7 +17,7 @@ enum Configuration {
     Refusal,
     /// A few effects more than allowed.
     SlightlyTooMany,
-    /// The same line a hundred thousand times.
+    /// The same line twenty-five thousand times.
     Lines,
     /// A line that is not in the cart.
     ForeignLine,
@@ -48,12 +48,12 @@ impl Promotion for GiantOutput {
         let line = |units| Effect::on_lines("Odd", [units]).percentage(1000);
         let first = &cart.lines[0];
         Ok(match configuration {
-            Configuration::Effects => vec![one(); 20_000],
+            Configuration::Effects => vec![one(); 6_000],
             Configuration::Label => vec![Effect::on_order("x".repeat(1 << 20)).percentage(1)],
             Configuration::Refusal => return Err(Refusal::Other("x".repeat(1 << 20))),
             Configuration::SlightlyTooMany => vec![one(); 257],
             Configuration::Lines => {
-                vec![Effect::on_lines("Again", vec![LineUnits::all(first.index); 100_000]).percentage(1)]
+                vec![Effect::on_lines("Again", vec![LineUnits::all(first.index); 25_000]).percentage(1)]
             }
             Configuration::ForeignLine => vec![line(LineUnits::all(first.index + 1_000))],
             Configuration::Surcharge => vec![Effect::on_order("Fee").amount(-500)],
