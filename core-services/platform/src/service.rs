@@ -585,6 +585,18 @@ impl Running {
         Ok(())
     }
 
+    /// Whether every service has begun to answer.
+    #[must_use]
+    pub fn all_started(&self) -> bool {
+        self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len() == self.contexts.len()
+    }
+
+    /// The tasks of this process.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
     /// How each service is, asked now.
     pub async fn health(&self) -> Vec<Health> {
         self.probe().health().await
