@@ -80,7 +80,9 @@ const server = new Miniflare({
   host: "127.0.0.1",
   port,
   log: new Log(LogLevel.WARN),
-  rootPath: values.script,
+  // Miniflare would ask Cloudflare for a sample of this.
+  cf: false,
+  modulesRoot: values.script,
   modules: [
     { type: "ESModule", path: join(values.script, "index.js") },
     { type: "CompiledWasm", path: join(values.script, "index_bg.wasm") },
