@@ -13,7 +13,8 @@ pub const CALLS_MAX: usize = 32;
 /// Fuel of a call whatever the cart, in units of about one instruction: reading a configuration of the largest size
 /// and a small cart takes less than a tenth of it.
 pub const FUEL_BASE: u64 = 2_000_000;
-/// Fuel that each line of the cart adds. The examples use some 2,000 a line; 200 lines make 12 million, about 10 ms.
+/// Fuel that each line of the cart adds. The examples use some 6,000 a line; 200 lines make 12 million, some
+/// ten milliseconds.
 pub const FUEL_PER_LINE: u64 = 50_000;
 /// Linear memory of an instance in bytes: a cart of 200 lines is some 100 KB of it.
 pub const MEMORY_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -2,6 +2,7 @@
 //!
 //! `bodega-plugin-host serve [--cache FOLDER]` speaks the protocol of the library until its input ends.
 //! `bodega-plugin-host inspect FILE…` prints what components import and export.
+//! `bodega-plugin-host walls` tries to leave, and prints what stopped it.
 
 mod host;
 
@@ -11,10 +12,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 const USAGE: &str = "bodega-plugin-host serve [--cache FOLDER]
 bodega-plugin-host inspect FILE…
+bodega-plugin-host walls
 
 serve     answers length-prefixed JSON requests on standard input until it ends. Pricing starts it; there is no
           reason to start it by hand. Compiled components are kept in FOLDER, which only its owner may write.
-inspect   prints hash, size, imports and exports of components, and whether they may run here.";
+inspect   prints hash, size, imports and exports of components, and whether they may run here.
+walls     limits itself as `serve` does, tries to read, write, connect and start something, and prints what happened.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
         ["serve"] => serve_with(None),
         ["serve", "--cache", folder] => serve_with(Some(PathBuf::from(folder))),
         ["inspect", files @ ..] if !files.is_empty() => inspect_files(files),
+        ["walls"] => walls(),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -39,11 +43,11 @@ fn main() -> ExitCode {
 }
 
 fn serve_with(cache: Option<PathBuf>) -> Result<(), String> {
-    confine::confine().map_err(|error| format!("the process cannot be limited: {error}"))?;
-    let cache = match cache {
-        Some(folder) => Some(Cache::open(&folder).map_err(|error| format!("the cache {}: {error}", folder.display()))?),
-        None => None,
-    };
+    let folder = cache.as_deref();
+    let opened = folder.map(|folder| Cache::open(folder).map_err(|error| format!("{}: {error}", folder.display())));
+    let cache = opened.transpose()?;
+    // Before there is a second thread, because some walls stand around the thread that built them and its children.
+    confine::confine(folder).map_err(|error| format!("the process cannot be limited: {error}"))?;
     let engine = engine::Clocked::new().map_err(|error| format!("the engine does not start: {error:#}"))?;
     // The handles of the pipe belong to this loop; nothing else may write to standard output.
     serve::serve(engine, cache, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())
@@ -71,4 +75,15 @@ fn inspect_files(files: &[&str]) -> Result<(), String> {
         }
     }
     if rejected { Err("not all of them may run here".into()) } else { Ok(()) }
+}
+
+fn walls() -> Result<(), String> {
+    let walls = confine::confine(None).map_err(|error| format!("the process cannot be limited: {error}"))?;
+    println!("landlock: {}", walls.landlock);
+    let mut open = false;
+    for (attempt, stopped) in confine::attempts() {
+        open |= stopped.is_none();
+        println!("{attempt}: {}", stopped.unwrap_or_else(|| "possible".into()));
+    }
+    if open { Err("this kernel does not hold a plugin host that was taken over".into()) } else { Ok(()) }
 }

@@ -1,12 +1,12 @@
 //! Processes come and go; the answers do not change.
 
-use crate::support::{batch, call, cart, effects, kill, options, plugin, pool, until};
+use crate::support::{batch, call, cart, effects, kill, options, plugin, pool, program, until};
 use bodega_plugin_host::{
     client::{Error, Options, Pool},
     limits::CALLS_MAX,
     protocol::{Batch, Call, Hash, Outcome},
 };
-use std::{fs, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 fn good() -> Call {
     call(plugin("buy-x-get-y").hash(), r#"{"buy": 1, "get": 1}"#)
@@ -175,4 +175,14 @@ async fn the_process_has_its_pipe_and_nothing_else() {
     let status = fs::read_to_string(format!("{process}/status")).expect("Linux");
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     drop(folder);
+}
+
+#[test]
+fn a_process_that_was_taken_over_reaches_no_file_no_network_and_no_program() {
+    let output = Command::new(program()).arg("walls").output().expect("the program runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let stopped = text.matches("Permission denied").count();
+    assert_eq!(output.status.success(), stopped == 6, "{text}");
+    // A kernel with less of Landlock holds it by resource limits alone, and the program says so.
+    assert!(stopped == 6 || !text.contains("landlock: all"), "{text}");
 }

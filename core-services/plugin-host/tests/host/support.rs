@@ -17,12 +17,28 @@ use std::{
 
 /// The built component of this name, an example or a hostile one.
 pub(crate) fn plugin(name: &str) -> Component {
-    static BUILT: OnceLock<Vec<bodega_plugin_build::Plugin>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        build(&workspace(), &[Kind::Example, Kind::Hostile]).expect("the plugins of this workspace build")
-    });
-    let plugin = built.iter().find(|plugin| plugin.name == name).expect("a plugin of this name");
-    Component::new(fs::read(&plugin.path).expect("a built component"))
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(built);
+    let example = folder.join(format!("{name}.wasm"));
+    let path = if example.exists() { example } else { folder.join("hostile").join(format!("{name}.wasm")) };
+    Component::new(fs::read(path).expect("a plugin of this name"))
+}
+
+/// The folder of the built components. A runner with a process for each test builds them once for all of these.
+fn built() -> PathBuf {
+    let root = workspace();
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
+    let folder = target.join("plugins");
+    let run = env::var("NEXTEST_RUN_ID").ok().map(|id| folder.join(".built-for-test-run").join(id));
+    if !run.as_ref().is_some_and(|run| run.exists()) {
+        build(&root, &[Kind::Example, Kind::Hostile]).expect("the plugins of this workspace build");
+        if let Some(run) = run {
+            let runs = run.parent().expect("a folder").to_owned();
+            let _ = fs::remove_dir_all(&runs);
+            fs::create_dir_all(&runs).and_then(|()| fs::write(&run, "")).expect("a writable target folder");
+        }
+    }
+    folder
 }
 
 /// A folder that is gone at the end of the test.
