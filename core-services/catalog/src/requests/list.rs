@@ -1,0 +1,29 @@
+//! `catalog.v1.list`
+
+use std::sync::Arc;
+
+use bodega_domain::{
+    Code, Failure,
+    catalog::ProductCard,
+    message::{Page, catalog::List},
+};
+use bodega_platform::Call;
+
+use super::{database, page_of, page_size, place_of};
+use crate::{
+    State,
+    store::{listing::ALL, read},
+};
+
+pub(crate) async fn list(state: Arc<State>, _call: Call, request: List) -> Result<Page<ProductCard>, Failure> {
+    let pool = state.context.postgres().pool();
+    let (size, after) = (page_size(request.limit), place_of(request.cursor.as_deref())?);
+    let category = request.category.as_deref().filter(|slug| *slug != ALL);
+    let cards = read::list(pool, category, after, size + 1).await.map_err(database)?;
+    if let (true, Some(slug)) = (cards.is_empty(), category)
+        && !read::category_exists(pool, slug).await.map_err(database)?
+    {
+        return Err(Code::CategoryNotFound.into());
+    }
+    Ok(page_of(cards, size))
+}
