@@ -9,6 +9,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "black-box")]
+pub mod black_box;
 mod condition;
 mod servers;
 

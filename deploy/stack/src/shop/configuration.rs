@@ -2,7 +2,7 @@
 
 use super::bus::{Credential, Permissions, server_configuration};
 use super::secrets::{Secrets, write_private};
-use super::{Ports, edge_name};
+use super::{Ports, ShopOptions, edge_name};
 use crate::StackError;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -92,31 +92,26 @@ impl Files {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn core(
-        &mut self,
-        edges: u16,
-        cloudflare: bool,
-        plugin_host: &Path,
-        extra: &str,
-    ) -> Result<PathBuf, StackError> {
-        let text = self.core_text(edges, cloudflare, plugin_host)? + extra;
+    pub fn core(&mut self, options: &ShopOptions, plugin_host: &Path) -> Result<PathBuf, StackError> {
+        let text = self.core_text(options, plugin_host)?;
         let file = self.folder.join("bodega.toml");
         write_private(&file, &text)?;
         Ok(file)
     }
 
-    fn core_text(&mut self, edges: u16, cloudflare: bool, plugin_host: &Path) -> Result<String, StackError> {
+    fn core_text(&mut self, options: &ShopOptions, plugin_host: &Path) -> Result<String, StackError> {
         let ports = self.ports.clone();
         let (database, admin) = (self.secrets.key(DATABASE)?, self.database_admin_password()?);
         let (webhook, api_key) = self.simulator_keys()?;
-        let feeds: Vec<String> = edge_names(edges, cloudflare)
+        let feeds: Vec<String> = edge_names(options.edges, options.cloudflare)
             .map(|edge| format!("{{ id = \"{edge}\", url = \"http://127.0.0.1:{}\" }}", edge_port(&ports, &edge)))
             .collect();
         let folder = self.folder.display().to_string();
+        let database_name = if options.database_per_service { "bodega_{service}" } else { "bodega" };
         let mut text = format!(
             "# Written by `cargo xtask up` at every start: changes here are lost.\n\
              [deployment]\nstorefront_url = \"http://127.0.0.1:{edge}\"\n\n\
-             [database]\nurl = \"postgres://bodega_{{service}}:{database}@127.0.0.1:{postgres}/bodega\"\n\
+             [database]\nurl = \"postgres://bodega_{{service}}:{database}@127.0.0.1:{postgres}/{database_name}\"\n\
              admin_url = \"postgres://postgres:{admin}@127.0.0.1:{postgres}/postgres\"\n\n\
              [nats]\nurl = \"nats://127.0.0.1:{nats}\"\n\n\
              [redis]\nurl = \"redis://127.0.0.1:{redis}\"\n\n\

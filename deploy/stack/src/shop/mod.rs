@@ -68,8 +68,8 @@ pub struct ShopOptions {
     pub durability: Durability,
     /// Whether to put the demo shop in.
     pub demo: bool,
-    /// Further sections for `bodega.toml`.
-    pub extra_configuration: String,
+    /// Whether every service gets a database of its own, as it may have in production.
+    pub database_per_service: bool,
     /// Variables of the environment of `bodega serve`.
     pub core_environment: Vec<(String, String)>,
 }
@@ -157,6 +157,11 @@ impl Shop {
         progress.begin("starting the core");
         shop.start_core()?;
         progress.end("");
+        if shop.options.demo {
+            progress.begin("putting the demo shop in");
+            shop.seed()?;
+            progress.end("");
+        }
         for number in 1..=shop.options.edges {
             progress.begin(&format!("starting {}", edge_name(number)));
             shop.edges.push(None);
@@ -301,9 +306,13 @@ impl Shop {
     /// # Errors
     /// When it fails; the error carries what it printed.
     pub fn bodega(&self, arguments: &[&str]) -> Result<String, StackError> {
+        crate::tools::run_for_output(&mut self.bodega_command(arguments))
+    }
+
+    fn bodega_command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(&self.programs.bodega);
         command.args(arguments).arg("--config").arg(self.core_file()).current_dir(&self.options.workspace);
-        crate::tools::run_for_output(&mut command)
+        command
     }
 
     fn core_file(&self) -> PathBuf {
@@ -311,8 +320,7 @@ impl Shop {
     }
 
     fn write_core_configuration(&mut self) -> Result<(), StackError> {
-        let ShopOptions { edges, cloudflare, extra_configuration, .. } = &self.options;
-        self.files.core(*edges, *cloudflare, &self.programs.plugin_host, extra_configuration)?;
+        self.files.core(&self.options, &self.programs.plugin_host)?;
         Ok(())
     }
 
@@ -320,6 +328,15 @@ impl Shop {
         progress.begin("migrating");
         self.bodega(&["migrate"])?;
         progress.end("");
+        Ok(())
+    }
+
+    /// Puts the demo shop in; what is there already stays as it is.
+    fn seed(&mut self) -> Result<(), StackError> {
+        let password = self.files.secrets().password(DEMO_PASSWORD)?;
+        let mut command = self.bodega_command(&["seed"]);
+        command.env("BODEGA_DEMO_PASSWORD", password).env("BODEGA_DEMO_PLUGINS", &self.programs.plugins);
+        crate::tools::run_for_output(&mut command)?;
         Ok(())
     }
 

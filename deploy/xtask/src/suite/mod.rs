@@ -81,6 +81,7 @@ const SUITES: &[Suite] = &[
         when: When::Usual,
         run: shop::end_to_end,
     },
+    Suite { name: "faults", about: "processes killed, words lost, ports taken", when: When::Usual, run: shop::faults },
     Suite { name: "workerd", about: "the same against Cloudflare's workerd", when: When::Usual, run: shop::workerd },
     Suite {
         name: "browser",

@@ -1,6 +1,5 @@
 //! Tests of the whole shop.
 
-use super::native::run;
 use crate::build;
 use crate::cargo;
 use crate::fault::Fault;
@@ -8,16 +7,28 @@ use crate::progress::Steps;
 use bodega_stack::{find_on_path, workspace_root};
 use std::process::Command;
 
-/// Black-box tests of `bodega-tests` whose file is named `e2e_…` or `fault_…`.
-pub(super) fn end_to_end(steps: &Steps) -> Result<(), Fault> {
-    build::shop(steps, true, false)?;
-    run(steps, &["-p", "bodega-tests", "--test", "e2e_*", "--test", "fault_*"])
+/// Black-box tests share one shop a file, so they run in one process: cargo's own runner, not nextest.
+fn black_box(test: &str, environment: &[(&str, &str)]) -> Result<(), Fault> {
+    cargo::run(&["test", "-p", "bodega-tests", "--features", "black-box", "--test", test], environment)
 }
 
-/// The tests under `tests/workerd`.
+/// What a shopper sees, and what a client may rely on.
+pub(super) fn end_to_end(steps: &Steps) -> Result<(), Fault> {
+    build::shop(steps, true, false)?;
+    black_box("e2e", &[])
+}
+
+/// Processes killed, words lost, ports taken.
+pub(super) fn faults(steps: &Steps) -> Result<(), Fault> {
+    build::shop(steps, true, false)?;
+    black_box("faults", &[])
+}
+
+/// The same as [`end_to_end`] against the storefront in workerd, and the tests under `tests/workerd`.
 pub(super) fn workerd(steps: &Steps) -> Result<(), Fault> {
     build::shop(steps, true, true)?;
-    node("tests/workerd")
+    node("tests/workerd")?;
+    black_box("e2e", &[("BODEGA_TEST_RUNTIME", "cloudflare")])
 }
 
 /// The tests under `tests/browser`.
@@ -26,11 +37,10 @@ pub(super) fn browser(steps: &Steps) -> Result<(), Fault> {
     node("tests/browser")
 }
 
-/// The black-box tests once more, each service with a database of its own.
+/// The black box once more, each service with a database of its own.
 pub(super) fn databases(steps: &Steps) -> Result<(), Fault> {
     build::shop(steps, true, false)?;
-    let arguments = ["test", "-p", "bodega-tests", "--test", "e2e_*"];
-    cargo::run(&arguments, &[("BODEGA_TEST_DATABASE_PER_SERVICE", "1")])
+    black_box("e2e", &[("BODEGA_TEST_DATABASE_PER_SERVICE", "1")])
 }
 
 /// Applies each patch under `tests/sabotage` in a scratch copy.

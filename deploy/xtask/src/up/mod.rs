@@ -41,7 +41,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
         cloudflare: flags.cloudflare,
         durability: Durability::Full,
         demo: !flags.no_seed,
-        extra_configuration: String::new(),
+        database_per_service: false,
         core_environment: Vec::new(),
     };
     let mut shop = Shop::start(&tools, &programs, options, &steps)?;

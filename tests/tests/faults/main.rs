@@ -1,0 +1,1 @@
+//! Processes killed, words lost, ports taken: black box.
