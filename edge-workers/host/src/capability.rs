@@ -28,6 +28,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::guest::Guest;
 use crate::kv::Stores;
+use crate::media::MediaOrigin;
 
 /// What every instance of this host shares.
 pub(crate) struct Shared {
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     /// Names of the stores that may be opened.
     pub(crate) allowed: BTreeSet<Arc<str>>,
     pub(crate) variables: BTreeMap<String, String>,
+    /// Where pictures are read through from.
+    pub(crate) media: Option<Arc<MediaOrigin>>,
 }
 
 /// An open store.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Instant, SystemTime};
 
 use bodega_domain::failure::Code;
+use bodega_domain::id::RequestId;
+use bodega_domain::time::Timestamp;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, Uri};
@@ -24,12 +26,10 @@ use crate::problem::Problem;
 use crate::runtime::{Exhausted, Runtime};
 use crate::settings::{Limits, mib};
 
-/// The request's name in every log line from here to SQL; taken from a client or proxy if it looks like one.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The request's name in every log line from here to SQL. The component may answer under a name of its own.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("bodega-request-id");
 /// The shopper's address for the component, as Spin names it. Never taken from the client.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
-/// Longest request id that is taken over, bytes.
-const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// What every connection needs.
 pub(crate) struct Exchange {
@@ -51,7 +51,7 @@ impl Exchange {
     /// Answers one request, whatever happens.
     pub(crate) async fn answer(self: Arc<Self>, request: http::Request<Incoming>, peer: SocketAddr) -> Answer {
         let begun = Instant::now();
-        let request_id = request_id(request.headers());
+        let mut request_id = new_request_id();
         let method = request.method().clone();
         let path = loggable(request.uri().path());
         let usage = Arc::new(Usage::default());
@@ -71,8 +71,9 @@ impl Exchange {
             Ok(answer) => (answer, None),
             Err(problem) => (problem.answer(&request_id), Some(problem.code.as_str())),
         };
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
-            answer.headers_mut().insert(REQUEST_ID, value);
+        match answer.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
+            Some(own) => request_id = own.to_owned(),
+            None => insert(answer.headers_mut(), REQUEST_ID, &request_id),
         }
         let took = begun.elapsed();
         let usage = usage.snapshot();
@@ -81,7 +82,7 @@ impl Exchange {
         self.access_log.line(|| {
             let bytes = answer.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
             Line {
-                time: now_rfc3339(),
+                time: now().to_string(),
                 request_id,
                 method: method.to_string(),
                 path,
@@ -203,11 +204,14 @@ impl Exchange {
             last.parse().ok().or_else(|| last.parse().ok().map(|address: SocketAddr| address.ip()))
         });
         let address = forwarded.unwrap_or(peer.ip());
-        for (name, value) in [(CLIENT_ADDRESS, address.to_string()), (REQUEST_ID, request_id.to_owned())] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(name, value);
-            }
-        }
+        insert(headers, CLIENT_ADDRESS, &address.to_string());
+        insert(headers, REQUEST_ID, request_id);
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 
@@ -227,15 +231,11 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn request_id(headers: &HeaderMap) -> String {
-    headers
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| {
-            (8..=REQUEST_ID_BYTES_MAX).contains(&id.len())
-                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        })
-        .map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+fn new_request_id() -> String {
+    let bytes = *uuid::Uuid::new_v4().as_bytes();
+    let mut random = [0; 10];
+    random.copy_from_slice(&bytes[6..]);
+    RequestId::new(now().unix_ms(), random).to_string()
 }
 
 /// The component is told scheme and authority beside the path, as if it had been asked with an absolute address.
@@ -260,13 +260,12 @@ fn absolute(uri: &Uri, headers: &HeaderMap) -> Result<Uri, Problem> {
         .map_err(|_| Problem::new(Code::BadRequest))
 }
 
-fn now_rfc3339() -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    bodega_domain::time::Timestamp::from_unix_ms(ms).to_string()
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Statuses must not carry a body that the connection cannot frame.
+/// An answer for operators.
 pub(crate) fn plain(status: StatusCode, text: String) -> Answer {
     let mut answer = http::Response::new(Full::new(Bytes::from(text)));
     *answer.status_mut() = status;

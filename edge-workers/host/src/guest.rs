@@ -13,6 +13,7 @@ use wasmtime_wasi_http::{
 
 use crate::capability::{Bucket, Shared};
 use crate::kv::{self, Stores};
+use crate::media::MediaOrigin;
 
 /// Tables, memories and core instances of one component instance: what the toolchain makes, with room.
 const PARTS_MAX: usize = 32;
@@ -77,7 +78,7 @@ pub(crate) struct Guest {
     pub(crate) limits: StoreLimits,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: NoOutboundHttp,
+    hooks: Outbound,
 }
 
 impl Guest {
@@ -85,7 +86,6 @@ impl Guest {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         Self {
-            shared,
             table,
             usage: Arc::default(),
             limits: StoreLimitsBuilder::new()
@@ -97,7 +97,8 @@ impl Guest {
                 .build(),
             wasi,
             http: WasiHttpCtx::new(),
-            hooks: NoOutboundHttp,
+            hooks: Outbound { media: shared.media.clone() },
+            shared,
         }
     }
 
@@ -133,12 +134,14 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// The storefront speaks to the core over NATS only.
-struct NoOutboundHttp;
+/// Outgoing HTTP: pictures from one origin, nothing else.
+struct Outbound {
+    media: Option<Arc<MediaOrigin>>,
+}
 
 type SendRequest = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
-impl WasiHttpHooks for NoOutboundHttp {
+impl WasiHttpHooks for Outbound {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         // `host` is the request's business; all others of the list are the connection's.
         Arc::new(|name| *name != http::header::HOST && DEFAULT_FORBIDDEN_HEADERS.contains(name))
@@ -146,10 +149,15 @@ impl WasiHttpHooks for NoOutboundHttp {
 
     fn send_request(
         &mut self,
-        _request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         _options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = SendRequest> + Send> {
-        Box::new(async { Err(Error::HttpRequestDenied) })
+        let media = self.media.clone().filter(|media| media.serves(&request));
+        Box::new(async move {
+            let media = media.ok_or(Error::HttpRequestDenied)?;
+            let answer = media.fetch(request.uri().path()).await?;
+            Ok((answer, Box::new(async { Ok(()) }) as Box<dyn Future<Output = Result<(), Error>> + Send>))
+        })
     }
 }

@@ -7,6 +7,7 @@ mod exchange;
 mod guest;
 mod guest_log;
 mod kv;
+mod media;
 mod metrics;
 mod outbound;
 mod problem;
@@ -35,6 +36,7 @@ use crate::access_log::AccessLog;
 use crate::capability::Shared;
 use crate::exchange::Exchange;
 use crate::kv::Stores;
+use crate::media::MediaOrigin;
 use crate::metrics::Metrics;
 use crate::outbound::{Allowed, Server};
 use crate::runtime::Runtime;
@@ -59,6 +61,8 @@ enum StartError {
     AccessLog(String, io::Error),
     #[error("`client_address_header` is not a header's name: {0}")]
     Header(String),
+    #[error(transparent)]
+    Media(#[from] media::OriginError),
     #[error(transparent)]
     Nats(#[from] outbound::UrlError),
 }
@@ -141,6 +145,7 @@ fn prepare(settings: &Settings, stores: &Stores) -> Result<Exchange, StartError>
         stores: stores.clone(),
         allowed: settings.stores.iter().map(|name| Arc::from(name.as_str())).collect(),
         variables: settings.variables.clone(),
+        media: settings.variables.get("media_origin").map(|origin| MediaOrigin::parse(origin)).transpose()?.map(Arc::new),
     };
     let metrics = Arc::new(Metrics::default());
     let limits = settings.limits;

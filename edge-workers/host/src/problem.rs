@@ -33,7 +33,7 @@ impl Problem {
     pub(crate) fn answer(&self, request_id: &str) -> Response<Full<Bytes>> {
         let status = self.code.http_status();
         let body = serde_json::json!({
-            "type": format!("urn:bodega:{}", self.code.as_str()),
+            "type": format!("urn:bodega:problem:{}", self.code.as_str()),
             "title": self.code.title(),
             "status": status,
             "code": self.code.as_str(),

@@ -129,7 +129,7 @@ fn bare(status: StatusCode) -> Response {
     };
     let title = status.canonical_reason().unwrap_or("Refused");
     let body = format!(
-        r#"{{"type":"urn:bodega:{code}","title":"{title}","status":{},"code":"{code}","detail":"{title}"}}"#,
+        r#"{{"type":"urn:bodega:problem:{code}","title":"{title}","status":{},"code":"{code}","detail":"{title}"}}"#,
         status.as_u16()
     );
     let mut headers = HeaderMap::new();

@@ -1,0 +1,167 @@
+//! Requests and their bounds.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::edge::{Edge, eventually};
+
+#[tokio::test]
+async fn a_request_has_one_name_in_the_answer_in_the_component_and_in_the_access_log() {
+    let edge = Edge::start(&[]).await;
+    let answer = edge.client.get(edge.url("/header/bodega-request-id")).send().await.expect("an answer");
+    let id = answer.headers()["bodega-request-id"].to_str().expect("text").to_owned();
+    assert!(id.starts_with("req_"), "{id}");
+    assert_eq!(answer.text().await.expect("a body"), id);
+    let line = edge.access_line("/header/bodega-request-id").await;
+    assert_eq!((line["request_id"].as_str(), line["status"].as_u64()), (Some(id.as_str()), Some(200)));
+    assert_eq!(line["bytes"].as_u64(), u64::try_from(id.len()).ok());
+}
+
+#[tokio::test]
+async fn what_a_client_says_about_itself_is_not_believed() {
+    let edge = Edge::start(&[]).await;
+    for (header, told) in [("bodega-client-address", "127.0.0.1"), ("spin-client-addr", "absent")] {
+        let request = edge.client.get(edge.url(&format!("/header/{header}"))).header(header, "203.0.113.9");
+        let text = request.send().await.expect("an answer").text().await.expect("a body");
+        assert_eq!(text, if header == "spin-client-addr" { "absent" } else { told });
+    }
+    let forged = edge.client.get(edge.url("/header/bodega-client-address"));
+    let forged = forged.header("spin-client-addr", "203.0.113.9").header("x-forwarded-for", "203.0.113.9");
+    assert_eq!(forged.send().await.expect("an answer").text().await.expect("a body"), "127.0.0.1");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_last_forwarded_address_is_the_shoppers() {
+    let edge = Edge::configured("client_address_header = 'X-Forwarded-For'").await;
+    let request = edge.client.get(edge.url("/header/bodega-client-address"));
+    let request = request.header("x-forwarded-for", "198.51.100.1, 203.0.113.9");
+    assert_eq!(request.send().await.expect("an answer").text().await.expect("a body"), "203.0.113.9");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_and_one_below_it_arrives() {
+    let edge = Edge::configured("[limits]\nbody_mib = 1").await;
+    let (status, body) = edge.post("/echo", vec![b'x'; (1 << 20) + 1]).await;
+    let problem: Value = serde_json::from_str(&body).expect("a problem");
+    assert_eq!((status, problem["code"].as_str()), (413, Some("payload_too_large")));
+    let (status, body) = edge.post("/echo", vec![b'x'; 1 << 20]).await;
+    assert_eq!((status, body.len()), (200, 1 << 20));
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_is_a_fault_and_no_torn_page() {
+    let edge = Edge::configured("[limits]\nanswer_mib = 1").await;
+    assert_eq!(edge.get(&format!("/large/{}", 1 << 20)).await.1.len(), 1 << 20);
+    let (status, body) = edge.get(&format!("/large/{}", (1 << 20) + 1)).await;
+    assert_eq!(status, 500);
+    assert!(body.contains("edge_fault"), "{body}");
+}
+
+#[tokio::test]
+async fn more_requests_than_may_wait_are_refused_at_once_with_a_time_to_come_back() {
+    let edge = Edge::configured("[limits]\ninstances = 1\nqueue = 1").await;
+    let slow = || tokio::spawn(edge.client.get(edge.url("/pause/1500")).send());
+    let (first, second) = (slow(), slow());
+    // Whichever comes third is refused; which of the two that is does not matter.
+    let refused = eventually("a refusal", async || {
+        let answer = edge.client.get(edge.url("/pause/1")).send().await.expect("an answer");
+        (answer.status().as_u16() == 503).then_some(answer)
+    })
+    .await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert!(refused.text().await.expect("a body").contains("overloaded"));
+    for request in [first, second] {
+        assert_eq!(request.await.expect("runs").expect("an answer").status().as_u16(), 200);
+    }
+    assert!(edge.counter("bodega_edge_requests_refused_total").await >= 1);
+}
+
+#[tokio::test]
+async fn head_and_missing_host_are_answered_as_http_wants() {
+    let edge = Edge::start(&[]).await;
+    let head = edge.client.head(edge.url("/")).send().await.expect("an answer");
+    assert_eq!((head.status().as_u16(), head.headers()["content-length"].to_str().expect("text")), (200, "5"));
+    let mut raw = TcpStream::connect(edge.authority()).await.expect("connects");
+    raw.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await.expect("writes");
+    let mut answer = String::new();
+    raw.read_to_string(&mut answer).await.expect("reads");
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("bad_request"), "{answer}");
+}
+
+#[tokio::test]
+async fn work_put_off_is_done_after_the_answer() {
+    let edge = Edge::start(&[]).await;
+    assert_eq!(edge.get("/defer/later").await, (200, "answered".into()));
+    eventually("the deferred write", async || (edge.get("/kv/later").await.1 == "deferred").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_stopping_host_finishes_what_it_began_and_takes_nothing_new() {
+    let mut edge = Edge::start(&[]).await;
+    let url = edge.url("/pause/1000");
+    let client = edge.client.clone();
+    let slow = tokio::spawn(async move { client.get(url).send().await });
+    eventually("the request in an instance", async || {
+        (edge.counter("bodega_edge_instances").await >= 1).then_some(())
+    })
+    .await;
+    edge.terminate();
+    eventually("a refused connection", async || TcpStream::connect(edge.authority()).await.is_err().then_some(()))
+        .await;
+    assert_eq!(slow.await.expect("runs").expect("an answer").status().as_u16(), 200);
+    let status = edge.child().wait(Duration::from_secs(20)).expect("it ends");
+    assert!(status.success());
+    assert_eq!(edge.log().last().expect("a log")["message"], "stopped");
+}
+
+#[tokio::test]
+async fn the_compiled_component_is_kept_and_a_damaged_one_is_compiled_again() {
+    let mut edge = Edge::start(&[]).await;
+    let cached = |edge: &Edge| {
+        edge.log().into_iter().find(|line| line["message"] == "component loaded").expect("is logged")["cached"].clone()
+    };
+    assert_eq!(cached(&edge), false);
+    edge.terminate();
+    edge.child().wait(Duration::from_secs(20)).expect("it ends");
+    edge.restart().await;
+    assert_eq!(cached(&edge), true);
+    edge.terminate();
+    edge.child().wait(Duration::from_secs(20)).expect("it ends");
+
+    let artefact = std::fs::read_dir(edge.data().join("artefacts")).expect("reads").next().expect("one").expect("file");
+    let mut bytes = std::fs::read(artefact.path()).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(artefact.path(), bytes).expect("writes");
+    edge.restart().await;
+    assert_eq!(cached(&edge), false);
+    assert_eq!(edge.get("/").await, (200, "hello".into()));
+}
+
+#[tokio::test]
+async fn settings_time_and_randomness_reach_the_component() {
+    let edge = Edge::start(&["--variable", "edge_id=berlin-1"]).await;
+    assert_eq!(edge.get("/edge").await, (200, "berlin-1".into()));
+    let told: i128 = edge.get("/now").await.1.parse().expect("a number");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    assert!((i128::try_from(now).expect("fits") - told).abs() < 5_000);
+    let draw = async || edge.client.get(edge.url("/random")).send().await.expect("answers").bytes().await.expect("body");
+    let (a, b) = (draw().await, draw().await);
+    assert_eq!(a.len(), 16);
+    assert_ne!(a, b);
+}
+
+#[tokio::test]
+async fn instances_are_reused() {
+    let edge = Edge::start(&[]).await;
+    let begun = Instant::now();
+    for _ in 0..50 {
+        assert_eq!(edge.get("/").await.0, 200);
+    }
+    let made = edge.counter("bodega_edge_instantiations_total").await;
+    assert!(made <= 3, "{made} instances for 50 requests one after the other in {:?}", begun.elapsed());
+}
