@@ -8,5 +8,7 @@ pub(crate) mod replica;
 mod sync;
 
 pub(crate) use adopt::sign_in;
-pub(crate) use basket::{Basket, CURRENCIES, DEFAULT_CURRENCY, add, change, load, note_quote, ordered, peek};
+pub(crate) use basket::{
+    Basket, CURRENCIES, DEFAULT_CURRENCY, add, change, load, mark, note_checkout, note_quote, ordered, peek,
+};
 pub(crate) use cookie::{COOKIE, HEADER};

@@ -21,15 +21,18 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
+mod accounts;
 mod api;
 mod cart;
 mod catalog;
 pub mod cell;
+mod checkout;
 mod core_link;
 mod ingest;
 mod keys;
 mod limits;
 mod media;
+mod orders;
 mod pages;
 pub mod platform;
 mod read;

@@ -28,6 +28,23 @@ pub(crate) enum Endpoint {
     ApiProducts,
     ApiProduct,
     ApiCategories,
+    ApiCart,
+    ApiLines,
+    ApiLine,
+    ApiCodes,
+    ApiCode,
+    ApiQuote,
+    ApiCheckout,
+    ApiOutcome,
+    ApiOrders,
+    ApiOrder,
+    ApiPayments,
+    ApiCancel,
+    ApiReturns,
+    ApiSession,
+    ApiRefresh,
+    ApiRegister,
+    ApiAccount,
 }
 
 /// Every address of the shop. `{*…}` never appears: no path is passed on as a whole.
@@ -44,6 +61,23 @@ const ROUTES: &[(&str, Endpoint)] = &[
     ("/api/v1/products", Endpoint::ApiProducts),
     ("/api/v1/products/{slug}", Endpoint::ApiProduct),
     ("/api/v1/categories", Endpoint::ApiCategories),
+    ("/api/v1/cart", Endpoint::ApiCart),
+    ("/api/v1/cart/lines", Endpoint::ApiLines),
+    ("/api/v1/cart/lines/{sku}", Endpoint::ApiLine),
+    ("/api/v1/cart/codes", Endpoint::ApiCodes),
+    ("/api/v1/cart/codes/{code}", Endpoint::ApiCode),
+    ("/api/v1/quote", Endpoint::ApiQuote),
+    ("/api/v1/checkout", Endpoint::ApiCheckout),
+    ("/api/v1/checkout/{key}", Endpoint::ApiOutcome),
+    ("/api/v1/orders", Endpoint::ApiOrders),
+    ("/api/v1/orders/{id}", Endpoint::ApiOrder),
+    ("/api/v1/orders/{id}/payments", Endpoint::ApiPayments),
+    ("/api/v1/orders/{id}/cancel", Endpoint::ApiCancel),
+    ("/api/v1/orders/{id}/returns", Endpoint::ApiReturns),
+    ("/api/v1/session", Endpoint::ApiSession),
+    ("/api/v1/session/refresh", Endpoint::ApiRefresh),
+    ("/api/v1/register", Endpoint::ApiRegister),
+    ("/api/v1/account", Endpoint::ApiAccount),
 ];
 
 /// The methods that an endpoint may have; `HEAD` is `GET` without a body.
@@ -155,6 +189,42 @@ fn dispatch<'v, P: Platform>(visit: &'v Visit<'_, P>, found: &'v Found, verb: Ve
         (Endpoint::ApiProducts, Get) => Box::pin(api::products::list(visit)),
         (Endpoint::ApiProduct, Get) => Box::pin(api::products::show(visit, found.param(0))),
         (Endpoint::ApiCategories, Get) => Box::pin(api::products::categories(visit)),
+        (endpoint, verb) => return dispatch_commands(visit, found, endpoint, verb),
+    };
+    Some(work)
+}
+
+/// The part of the table where something is done.
+fn dispatch_commands<'v, P: Platform>(
+    visit: &'v Visit<'_, P>,
+    found: &'v Found,
+    endpoint: Endpoint,
+    verb: Verb,
+) -> Option<Work<'v>> {
+    use Verb::{Delete, Get, Patch, Post};
+    let param = found.param(0);
+    let work: Work<'v> = match (endpoint, verb) {
+        (Endpoint::ApiCart, Get) => Box::pin(api::cart::show(visit)),
+        (Endpoint::ApiCart, Patch) => Box::pin(api::cart::patch(visit)),
+        (Endpoint::ApiLines, Post) => Box::pin(api::cart::add(visit)),
+        (Endpoint::ApiLine, Patch) => Box::pin(api::cart::set(visit, param)),
+        (Endpoint::ApiLine, Delete) => Box::pin(api::cart::remove(visit, param)),
+        (Endpoint::ApiCodes, Post) => Box::pin(api::cart::add_code(visit)),
+        (Endpoint::ApiCode, Delete) => Box::pin(api::cart::remove_code(visit, param)),
+        (Endpoint::ApiQuote, Post) => Box::pin(api::checkout::quote(visit)),
+        (Endpoint::ApiCheckout, Post) => Box::pin(api::checkout::place(visit)),
+        (Endpoint::ApiOutcome, Get) => Box::pin(api::checkout::outcome(visit, param)),
+        (Endpoint::ApiOrders, Get) => Box::pin(api::orders::list(visit)),
+        (Endpoint::ApiOrder, Get) => Box::pin(api::orders::show(visit, param)),
+        (Endpoint::ApiPayments, Post) => Box::pin(api::orders::pay(visit, param)),
+        (Endpoint::ApiCancel, Post) => Box::pin(api::orders::cancel(visit, param)),
+        (Endpoint::ApiReturns, Post) => Box::pin(api::orders::give_back(visit, param)),
+        (Endpoint::ApiSession, Post) => Box::pin(api::session::sign_in(visit)),
+        (Endpoint::ApiSession, Delete) => Box::pin(api::session::sign_out(visit)),
+        (Endpoint::ApiRefresh, Post) => Box::pin(api::session::refresh(visit)),
+        (Endpoint::ApiRegister, Post) => Box::pin(api::session::register(visit)),
+        (Endpoint::ApiAccount, Get) => Box::pin(api::account::show(visit)),
+        (Endpoint::ApiAccount, Patch) => Box::pin(api::account::update(visit)),
         _ => return None,
     };
     Some(work)

@@ -212,6 +212,15 @@ pub(crate) async fn note_quote<P: Platform>(
     store(visit, shopper, basket).await;
 }
 
+/// Remembers under a checkout's key what its quote saw, for a checkout whose answer did not come. In the cookie alone:
+/// the browser that asks for the outcome is the one that sent it.
+pub(crate) async fn note_checkout<P: Platform>(visit: &Visit<'_, P>, quote: &str, key: &str) {
+    let Some(mut basket) = peek(visit) else { return };
+    let tick = basket.quoted.tick(mark(quote)).unwrap_or_else(|| basket.cart.largest_tick());
+    basket.quoted.note(mark(key), tick);
+    basket.give_back(visit);
+}
+
 /// Takes what was ordered out of the cart, as of what the quote saw; what was added after it stays. A quote that this
 /// cart does not know is taken to have seen what the request's own cart holds.
 pub(crate) async fn ordered<P: Platform>(

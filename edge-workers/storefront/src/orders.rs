@@ -1,0 +1,153 @@
+//! The shopper's own orders, and the one that a guest's secret link opens elsewhere.
+
+use bodega_domain::{
+    Code, Failure,
+    failure::Validation,
+    id::OrderId,
+    limits::{ORDER_LINK_DAYS, PLACE_WAIT_MS},
+    message::{
+        Page,
+        order::{Cancel, Get, List, OpenLink, Pay, PaymentChoice, Return, ReturnAnswer},
+    },
+    order::OrderView,
+};
+
+use crate::{
+    checkout::validate_payment,
+    core_link::{AskError, ask},
+    platform::Platform,
+    session::{self, Shopper},
+    visit::Visit,
+};
+
+/// Milliseconds that reading orders may take.
+const READ_MS: i64 = 3_000;
+/// Milliseconds that a command on an order may take.
+const COMMAND_MS: i64 = 8_000;
+/// The order that a secret link has opened in this browser: `id.secret`.
+const LINK_COOKIE: &str = "bodega_order";
+const AGAIN: &str =
+    "It was sent and nobody answered in time. Send it again with the same Idempotency-Key: it is done once.";
+
+/// An order's id out of an address.
+pub(crate) fn id(text: &str) -> Result<OrderId, Failure> {
+    text.parse().map_err(|_| not_found())
+}
+
+fn not_found() -> Failure {
+    Failure::new(Code::OrderNotFound, "There is no such order, or it is not yours.")
+}
+
+/// The session's orders, newest first.
+pub(crate) async fn list<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: &Shopper,
+    cursor: Option<String>,
+    limit: Option<u32>,
+) -> Result<Page<OrderView>, Failure> {
+    let request = List { cursor, limit, ..List::default() };
+    ask(visit, Some(&shopper.token), &request, READ_MS).await.map_err(AskError::of_read)
+}
+
+/// One of the session's orders, or the one that a link has opened here.
+pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, order: OrderId) -> Result<OrderView, Failure> {
+    let linked = link(visit, order);
+    let shopper = match session::current(visit).await {
+        Ok(shopper) => shopper,
+        Err(_) if linked.is_some() => None,
+        Err(failure) => return Err(failure),
+    };
+    let own = match &shopper {
+        Some(shopper) => ask(visit, Some(&shopper.token), &Get { order }, READ_MS).await.map_err(AskError::of_read),
+        None => Err(not_found()),
+    };
+    match (own, linked) {
+        (Err(failure), Some(secret)) if failure.code == Code::OrderNotFound => open_link(visit, order, secret).await,
+        (own, _) => own,
+    }
+}
+
+fn link<P: Platform>(visit: &Visit<'_, P>, order: OrderId) -> Option<String> {
+    let id = order.to_string();
+    visit.cookies(LINK_COOKIE).find_map(|value| {
+        let (linked, secret) = value.split_once('.')?;
+        (linked == id).then(|| secret.to_owned())
+    })
+}
+
+/// Opens an order with the secret of its link.
+pub(crate) async fn open_link<P: Platform>(
+    visit: &Visit<'_, P>,
+    order: OrderId,
+    secret: String,
+) -> Result<OrderView, Failure> {
+    let readable = (8..=128).contains(&secret.len())
+        && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if !readable {
+        return Err(not_found());
+    }
+    ask(visit, None, &OpenLink { order, secret }, READ_MS).await.map_err(AskError::of_read)
+}
+
+/// Keeps an opened link in this browser.
+pub(crate) fn keep_link<P: Platform>(visit: &Visit<'_, P>, order: OrderId, secret: &str) {
+    visit.set_cookie(LINK_COOKIE, &format!("{order}.{secret}"), ORDER_LINK_DAYS.saturating_mul(24 * 60 * 60));
+}
+
+/// Pays again.
+pub(crate) async fn pay<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: &Shopper,
+    order: OrderId,
+    key: String,
+    payment: PaymentChoice,
+) -> Result<OrderView, Failure> {
+    let mut v = Validation::new();
+    validate_payment(&payment, &mut v);
+    v.finish()?;
+    let return_url = Some(format!("{}/orders/{order}", visit.origin()));
+    let request = Pay { order, key, payment, wait_ms: PLACE_WAIT_MS, return_url };
+    ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
+}
+
+/// Cancels.
+pub(crate) async fn cancel<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: &Shopper,
+    order: OrderId,
+    key: String,
+    reason: Option<String>,
+) -> Result<OrderView, Failure> {
+    let reason = checked_reason(reason)?;
+    let request = Cancel { order, key, reason };
+    ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
+}
+
+/// Sends goods back.
+pub(crate) async fn give_back<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: &Shopper,
+    order: OrderId,
+    key: String,
+    lines: Vec<(String, u32)>,
+    reason: Option<String>,
+) -> Result<ReturnAnswer, Failure> {
+    let mut v = Validation::new();
+    v.check(!lines.is_empty(), "/lines", "required", "Name what comes back.");
+    for (at, (sku, quantity)) in lines.iter().enumerate() {
+        v.check(crate::catalog::is_sku(sku), &format!("/lines/{at}/sku"), "unknown", "No article has this code.");
+        v.check(*quantity > 0, &format!("/lines/{at}/quantity"), "out_of_range", "At least one.");
+    }
+    v.finish()?;
+    let reason = checked_reason(reason)?;
+    let request = Return { order, key, lines, reason };
+    ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
+}
+
+fn checked_reason(reason: Option<String>) -> Result<Option<String>, Failure> {
+    let reason = reason.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let mut v = Validation::new();
+    bodega_domain::address::line(&mut v, "/reason", reason.as_deref().unwrap_or(""), false);
+    v.finish()?;
+    Ok(reason)
+}
