@@ -1,1 +1,48 @@
-//! Stock: locations, holds, movements.
+//! Inventory: how much there is, and to whom it is promised.
+//!
+//! Owns locations, stock rows, holds and movements. Promises: `pending + posted ≤ on hand + short` whatever happens (a
+//! CHECK); a hold is whole or not at all; only the order decides that a hold is void, never a clock; on hand is the sum
+//! of its movements.
+//!
+//! | subject | asked by | effect |
+//! | --- | --- | --- |
+//! | `inventory.v1.hold` | order | stock for a batch of orders, pending |
+//! | `inventory.v1.post` | order | pending becomes posted |
+//! | `inventory.v1.void` | order | pending is given back; posted stays |
+//! | `inventory.v1.unpost` | order | pending or posted is given back |
+//! | `inventory.v1.hold_of` | checks | the state of a hold |
+//! | `inventory.v1.{adjust,levels}` | merchants, admins | counts and what they come to |
+//! | `inventory.v1.put_locations` | admins | locations |
+//!
+//! It asks `order.v1.abandon` about holds whose order never came, and tells `evt.inventory.v1.bands_changed`.
+
+mod abandon;
+mod requests;
+mod store;
+
+use bodega_platform::{
+    Context, Service, StartError, Wiring,
+    sqlx::{self, migrate::Migrator},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The service, for `bodega serve`.
+#[must_use]
+pub fn service() -> Service {
+    Service::new("inventory", &MIGRATIONS, |context| Box::pin(start(context)))
+}
+
+async fn start(context: Context) -> Result<Wiring, StartError> {
+    let asker = context.clone();
+    Ok(Wiring::new(&context)
+        .on(context.clone(), requests::hold::hold)
+        .on(context.clone(), requests::change::post)
+        .on(context.clone(), requests::change::void)
+        .on(context.clone(), requests::change::unpost)
+        .on(context.clone(), requests::change::hold_of)
+        .on(context.clone(), requests::adjust::adjust)
+        .on(context.clone(), requests::adjust::put_locations)
+        .on(context.clone(), requests::adjust::levels)
+        .background("abandon", move || abandon::run(asker.clone())))
+}

@@ -1,1 +1,80 @@
-//! Orders and the saga that drives them.
+//! Order: accepts orders, and sees each of them through.
+//!
+//! Owns orders with their parts, lines, contacts and history, the claims that make one order of one quote, and the
+//! sagas. Promises: an order is accepted only when it is committed here; one idempotency key has one effect; one quote
+//! makes at most one order; whatever must happen is asked for, from the saga's row, until it is answered.
+//!
+//! | subject | asked by | effect |
+//! | --- | --- | --- |
+//! | `order.v1.place` | edges | hold → commit → intent, in batches |
+//! | `order.v1.outcome` | edges | what became of an idempotency key |
+//! | `order.v1.{get,list,history,open_link}` | edges, gateway | reads |
+//! | `order.v1.{pay,cancel,return}` | edges, gateway | the shopper's commands |
+//! | `order.v1.abandon` | inventory | exists, or a tombstone makes sure it never will |
+//! | `order.v1.payment_changed` | payment | facts of intents, in batches |
+//!
+//! It asks `inventory.v1.{hold,post,void,unpost}` and `payment.v1.{open,state,capture,cancel,refund,attempt}`, and
+//! tells `evt.order.v1.{placed,status_changed}`.
+
+mod content;
+mod drive;
+mod place;
+mod requests;
+mod store;
+mod waiters;
+
+use std::sync::Arc;
+
+use bodega_domain::{Failure, id::OrderId, limits::PLACE_BATCH_MAX};
+use bodega_platform::{
+    BatchLimits, Batcher, Context, Service, StartError, Wiring,
+    sqlx::{self, migrate::Migrator},
+};
+
+use crate::{place::PlaceJob, waiters::Waiters};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Checkouts that may wait for a writer; one more is refused as `overloaded`.
+const PLACE_QUEUE_MAX: usize = 4_096;
+/// Two writers fill two cores; a third would only wait for locks.
+const PLACE_WRITERS: usize = 2;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Orders {
+    pub(crate) context: Context,
+    pub(crate) placer: Batcher<PlaceJob, Result<OrderId, Failure>>,
+    pub(crate) waiters: Arc<Waiters>,
+}
+
+/// The service, for `bodega serve`.
+#[must_use]
+pub fn service() -> Service {
+    Service::new("order", &MIGRATIONS, |context| Box::pin(start(context)))
+}
+
+async fn start(context: Context) -> Result<Wiring, StartError> {
+    let limits = BatchLimits { queue_max: PLACE_QUEUE_MAX, batch_max: PLACE_BATCH_MAX, writers: PLACE_WRITERS };
+    let waiters = Arc::new(Waiters::default());
+    let writer = (context.clone(), waiters.clone());
+    let placer = Batcher::start("order.place", limits, context.tasks(), move |jobs| {
+        let (context, waiters) = writer.clone();
+        async move { place::place_batch(&context, &waiters, jobs).await }
+    });
+    let orders = Orders { context: context.clone(), placer, waiters };
+    let driver = orders.clone();
+    Ok(Wiring::new(&context)
+        .on(orders.clone(), requests::place::place)
+        .on(orders.clone(), requests::place::outcome)
+        .on(orders.clone(), requests::read::get)
+        .on(orders.clone(), requests::read::list)
+        .on(orders.clone(), requests::read::history)
+        .on(orders.clone(), requests::read::open_link)
+        .on(orders.clone(), requests::command::pay)
+        .on(orders.clone(), requests::command::cancel)
+        .on(orders.clone(), requests::command::give_back)
+        .on(orders.clone(), requests::told::abandon)
+        .on(orders.clone(), requests::told::payment_changed)
+        .background("drive", move || drive::run(driver.clone())))
+}

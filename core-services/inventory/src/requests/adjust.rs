@@ -1,0 +1,160 @@
+//! `inventory.v1.{adjust,put_locations,levels}`: what merchants and admins count, and what they see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bodega_domain::{
+    Code, Failure,
+    catalog::SkuNo,
+    failure::Validation,
+    id::{LocationId, MerchantId},
+    limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
+    message::{
+        Done, Page,
+        inventory::{Adjust, Adjustment, Level, Levels, PutLocations},
+    },
+    principal::Principal,
+    stock::bands,
+};
+use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
+
+use super::announce_bands;
+use crate::store;
+
+/// Adjustments in one message.
+const ADJUSTMENTS_MAX: usize = 5_000;
+/// Units in one adjustment: far beyond any shelf, far below what a sum could overflow with.
+const ADJUSTMENT_UNITS_MAX: i64 = 1_000_000_000;
+/// Bytes of a reason or reference.
+const TEXT_BYTES_MAX: usize = 120;
+
+pub(crate) async fn adjust(inventory: Context, call: Call, request: Adjust) -> Result<Done, Failure> {
+    validate(&request.adjustments)?;
+    let merchants: BTreeSet<MerchantId> = request.adjustments.iter().map(|a| a.merchant).collect();
+    may_act_for(&call.principal, &merchants)?;
+    let wanted: BTreeSet<LocationId> = request.adjustments.iter().map(|a| a.location).collect();
+    let wanted: Vec<LocationId> = wanted.into_iter().collect();
+    let known = store::known_locations(inventory.postgres().pool(), &wanted).await.map_err(DatabaseError::from)?;
+    let mut v = Validation::new();
+    for (index, adjustment) in request.adjustments.iter().enumerate() {
+        v.check(
+            known.contains(&adjustment.location),
+            &format!("/adjustments/{index}/location"),
+            "unknown",
+            "There is no such location.",
+        );
+    }
+    v.finish()?;
+    let adjustments = &request.adjustments;
+    inventory
+        .postgres()
+        .transaction(|mut tx| {
+            let inventory = inventory.clone();
+            Box::pin(async move { count(&inventory, &mut tx, adjustments).await })
+        })
+        .await?;
+    Ok(Done {})
+}
+
+fn validate(adjustments: &[Adjustment]) -> Result<(), Failure> {
+    if adjustments.len() > ADJUSTMENTS_MAX {
+        return Err(Failure::new(Code::PayloadTooLarge, "At most 5,000 adjustments at once."));
+    }
+    let mut v = Validation::new();
+    for (index, adjustment) in adjustments.iter().enumerate() {
+        let units = adjustment.delta.unsigned_abs();
+        let fits = units > 0 && units <= ADJUSTMENT_UNITS_MAX.unsigned_abs();
+        v.check(fits, &format!("/adjustments/{index}/delta"), "out_of_range", "Between 1 and 10^9 units, up or down.");
+        for (name, text) in [("reason", &adjustment.reason), ("reference", &adjustment.reference)] {
+            let fits = !text.trim().is_empty() && text.len() <= TEXT_BYTES_MAX;
+            v.check(fits, &format!("/adjustments/{index}/{name}"), "length", "1 to 120 bytes.");
+        }
+    }
+    v.finish()
+}
+
+/// A merchant counts its own goods only; admins and services count all.
+fn may_act_for(principal: &Principal, merchants: &BTreeSet<MerchantId>) -> Result<(), Failure> {
+    let own: BTreeSet<MerchantId> = principal.merchants().collect();
+    let all = matches!(principal, Principal::Service) || principal.is_admin();
+    if all || merchants.is_subset(&own) { Ok(()) } else { Err(Code::Forbidden.into()) }
+}
+
+async fn count(
+    inventory: &Context,
+    tx: &mut Tx<'_, '_>,
+    adjustments: &[Adjustment],
+) -> Result<(), TransactionError<Failure>> {
+    let now = inventory.clock().now();
+    store::ensure_stock(tx, adjustments).await?;
+    let skus: Vec<SkuNo> = adjustments.iter().map(|a| a.sku_no).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut rows = store::lock_stock(tx, &skus).await?;
+    let owner: BTreeMap<(SkuNo, LocationId), MerchantId> =
+        rows.iter().map(|row| ((row.sku_no, row.location), row.merchant)).collect();
+    if adjustments.iter().any(|a| owner.get(&(a.sku_no, a.location)) != Some(&a.merchant)) {
+        let failure = Failure::new(Code::Forbidden, "This stock belongs to another merchant.");
+        return Err(TransactionError::Refused(failure));
+    }
+    let movements: Vec<_> = adjustments.iter().map(|a| (inventory.entropy().uuid(now), a)).collect();
+    let new: BTreeSet<String> = store::insert_movements(tx, &movements, now).await?.into_iter().collect();
+    let mut deltas: BTreeMap<(SkuNo, LocationId), i64> = BTreeMap::new();
+    let mut counted = BTreeSet::new();
+    for adjustment in adjustments {
+        // The same reference twice in one message is one change as well.
+        if new.contains(&adjustment.reference) && counted.insert(adjustment.reference.as_str()) {
+            *deltas.entry((adjustment.sku_no, adjustment.location)).or_default() += adjustment.delta;
+        }
+    }
+    for row in &mut rows {
+        row.on_hand += deltas.get(&(row.sku_no, row.location)).copied().unwrap_or(0);
+        if row.on_hand < 0 {
+            let failure = Failure::new(Code::Conflict, "There is less on hand than this would take away.")
+                .about(row.sku_no.to_string());
+            return Err(TransactionError::Refused(failure));
+        }
+    }
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    store::count_stock(tx, &deltas).await?;
+    // Compared with nothing, so that the first count of a SKU is announced too.
+    announce_bands(inventory, tx, &BTreeMap::new(), &bands(&rows)).await?;
+    Ok(())
+}
+
+pub(crate) async fn put_locations(inventory: Context, _call: Call, request: PutLocations) -> Result<Done, Failure> {
+    let mut v = Validation::new();
+    for (index, location) in request.locations.iter().enumerate() {
+        let fits = !location.name.trim().is_empty() && location.name.len() <= TEXT_BYTES_MAX;
+        v.check(fits, &format!("/locations/{index}/name"), "length", "1 to 120 bytes.");
+    }
+    v.finish()?;
+    store::put_locations(inventory.postgres().pool(), &request.locations).await.map_err(DatabaseError::from)?;
+    Ok(Done {})
+}
+
+pub(crate) async fn levels(inventory: Context, call: Call, request: Levels) -> Result<Page<Level>, Failure> {
+    let own: Vec<MerchantId> = call.principal.merchants().collect();
+    let all = matches!(call.principal, Principal::Service) || call.principal.is_admin();
+    let merchants = match request.merchant {
+        Some(merchant) if all || own.contains(&merchant) => vec![merchant],
+        Some(_) => return Err(Code::Forbidden.into()),
+        None if all => Vec::new(),
+        None => own,
+    };
+    let limit = request.limit.unwrap_or(LIST_LIMIT_DEFAULT).clamp(1, LIST_LIMIT_MAX);
+    let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
+    let query = store::LevelsQuery { skus: request.sku_nos, merchants, after, limit: i64::from(limit) + 1 };
+    let mut items = store::levels(inventory.postgres().pool(), &query).await.map_err(DatabaseError::from)?;
+    let more = items.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        items.pop();
+    }
+    let next_cursor = items.last().filter(|_| more).map(|level| format!("{}~{}", level.sku_no, level.location));
+    Ok(Page { items, next_cursor })
+}
+
+fn parse_cursor(text: &str) -> Result<(SkuNo, LocationId), Failure> {
+    text.split_once('~')
+        .and_then(|(sku, location)| Some((sku.parse().ok()?, location.parse().ok()?)))
+        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
+}

@@ -1,0 +1,127 @@
+//! `inventory.v1.{post,void,unpost}`: what an order decided about its hold. Repeating changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bodega_domain::{
+    Code, Failure,
+    catalog::SkuNo,
+    id::{LocationId, OrderId},
+    message::inventory::{HoldOf, HoldState, Post, Unpost, Void},
+    stock::{HoldChange, bands},
+};
+use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
+
+use super::{
+    announce_bands,
+    hold::{ASKS_MAX, Again},
+};
+use crate::store;
+
+/// How often a batch is decided anew because a hold came in between.
+const ROUNDS_MAX: usize = 5;
+
+pub(crate) async fn post(inventory: Context, _call: Call, request: Post) -> Result<Vec<HoldState>, Failure> {
+    inventory.failpoints().hit("inventory.before_post").await;
+    let states = change(&inventory, HoldChange::Post, &request.orders).await?;
+    inventory.failpoints().hit("inventory.after_post").await;
+    Ok(states)
+}
+
+pub(crate) async fn void(inventory: Context, _call: Call, request: Void) -> Result<Vec<HoldState>, Failure> {
+    change(&inventory, HoldChange::Void, &request.orders).await
+}
+
+pub(crate) async fn unpost(inventory: Context, _call: Call, request: Unpost) -> Result<Vec<HoldState>, Failure> {
+    change(&inventory, HoldChange::Release, &request.orders).await
+}
+
+pub(crate) async fn hold_of(inventory: Context, _call: Call, request: HoldOf) -> Result<HoldState, Failure> {
+    let mut connection = inventory.postgres().pool().acquire().await.map_err(DatabaseError::from)?;
+    let states = store::hold_states(&mut connection, &[request.order], false).await.map_err(DatabaseError::from)?;
+    Ok(states.get(&request.order).copied().unwrap_or(HoldState::None))
+}
+
+/// Changes the holds of a batch and returns their states, in the order of the request.
+pub(crate) async fn change(
+    inventory: &Context,
+    change: HoldChange,
+    orders: &[OrderId],
+) -> Result<Vec<HoldState>, Failure> {
+    if orders.len() > ASKS_MAX {
+        return Err(Failure::new(Code::BadRequest, "At most 512 orders at once."));
+    }
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    for _ in 0..ROUNDS_MAX {
+        let changed = inventory
+            .postgres()
+            .transaction(|mut tx| {
+                let inventory = inventory.clone();
+                Box::pin(async move { apply(&inventory, &mut tx, change, orders).await })
+            })
+            .await;
+        match changed {
+            Ok(states) => {
+                return Ok(orders.iter().map(|o| states.get(o).copied().unwrap_or(HoldState::None)).collect());
+            }
+            Err(TransactionError::Refused(Again)) => {}
+            Err(TransactionError::Database(error)) => return Err(error.into()),
+        }
+    }
+    Err(Code::Overloaded.into())
+}
+
+async fn apply(
+    inventory: &Context,
+    tx: &mut Tx<'_, '_>,
+    change: HoldChange,
+    orders: &[OrderId],
+) -> Result<BTreeMap<OrderId, HoldState>, TransactionError<Again>> {
+    let orders: Vec<OrderId> = orders.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let lines = store::hold_lines(tx, &orders).await?;
+    let skus: Vec<SkuNo> = lines.iter().map(|line| line.sku_no).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut rows = if skus.is_empty() { Vec::new() } else { store::lock_stock(tx, &skus).await? };
+    let before = bands(&rows);
+    let mut states = store::hold_states(tx, &orders, true).await?;
+    if states.keys().any(|order| !lines.iter().any(|line| line.order == *order) && states[order] != HoldState::Voided) {
+        // The hold came between the two reads; its stock rows are not locked here.
+        return Err(TransactionError::Refused(Again));
+    }
+    let now = inventory.clock().now();
+    let (mut changes, mut tombstones) = (Vec::new(), Vec::new());
+    let mut deltas: BTreeMap<(SkuNo, LocationId), (i64, i64)> = BTreeMap::new();
+    for order in &orders {
+        let state = states.get(order).copied().unwrap_or(HoldState::None);
+        let (next, pending, posted) = change.apply(state);
+        if next == state {
+            continue;
+        }
+        match state {
+            HoldState::None => tombstones.push(*order),
+            _ => changes.push((*order, next)),
+        }
+        states.insert(*order, next);
+        for line in lines.iter().filter(|line| line.order == *order) {
+            let delta = deltas.entry((line.sku_no, line.location)).or_default();
+            delta.0 += pending * line.quantity;
+            delta.1 += posted * line.quantity;
+        }
+    }
+    if !tombstones.is_empty() && store::insert_tombstones(tx, &tombstones, now).await? < tombstones.len() {
+        return Err(TransactionError::Refused(Again));
+    }
+    if changes.is_empty() {
+        return Ok(states);
+    }
+    for row in &mut rows {
+        if let Some((pending, posted)) = deltas.get(&(row.sku_no, row.location)) {
+            row.pending += pending;
+            row.posted += posted;
+        }
+    }
+    store::move_stock(tx, &deltas).await?;
+    store::set_hold_states(tx, &changes, now).await?;
+    announce_bands(inventory, tx, &before, &bands(&rows)).await?;
+    Ok(states)
+}

@@ -1,0 +1,342 @@
+//! Placing orders in batches: verify → hold → commit → open the payment.
+//!
+//! A single checkout is a batch of one; under load the batches grow by themselves. Refusals write nothing and are
+//! evaluated again under the same key; only success is remembered. A crash after the hold is covered by the hold's
+//! `ask_at`, a crash after the commit by the saga's row.
+
+mod commit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bodega_domain::{
+    Code, Failure, Money,
+    failure::Validation,
+    id::OrderId,
+    limits::{HOLD_ASK_AFTER_S, IDEMPOTENCY_KEY_BYTES_MAX, SESSION_TOKEN_BYTES_MAX},
+    message::{
+        inventory::{Hold, HoldAsk, HoldLine, HoldVerdict},
+        order::Place,
+        payment::{Open, OpenAsk},
+    },
+    order::{PaymentAmounts, PaymentStatus, PaymentView},
+    principal::Owner,
+    quote::{self, QuoteContent},
+    token::sha256,
+};
+use bodega_platform::{Context, DatabaseError, RequestContext};
+
+use crate::{
+    content::{self, budget_quotas, unpaid_quotas},
+    store::{
+        self,
+        place::{ClaimOutcome, KnownKey, NewOrder},
+    },
+    waiters::Waiters,
+};
+
+/// Bytes of a provider's name, a method or a bucket.
+const NAME_BYTES_MAX: usize = 64;
+
+/// One checkout on its way to a writer.
+pub(crate) struct PlaceJob {
+    pub(crate) owner: Owner,
+    pub(crate) request: Place,
+    pub(crate) context: RequestContext,
+}
+
+/// What a checkout is, without when it is asked: the same key with another fingerprint is another checkout.
+fn fingerprint(request: &Place) -> Vec<u8> {
+    let parsed =
+        (&request.quote, &request.contact, &request.shipping_address, &request.billing_address, &request.payment);
+    sha256(&serde_json::to_vec(&parsed).unwrap_or_default()).to_vec()
+}
+
+/// Places a batch. Answers each job with its order's id, or with why there is none.
+pub(crate) async fn place_batch(
+    context: &Context,
+    waiters: &Waiters,
+    jobs: Vec<PlaceJob>,
+) -> Vec<Result<OrderId, Failure>> {
+    let mut batch = Batch::new(jobs);
+    if let Err(failure) = batch.run(context, waiters).await {
+        for outcome in batch.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
+            *outcome = Some(Err(failure.clone()));
+        }
+    }
+    batch.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(Failure::internal()))).collect()
+}
+
+struct Batch {
+    jobs: Vec<PlaceJob>,
+    outcomes: Vec<Option<Result<OrderId, Failure>>>,
+}
+
+impl Batch {
+    fn new(jobs: Vec<PlaceJob>) -> Self {
+        let outcomes = jobs.iter().map(|_| None).collect();
+        Self { jobs, outcomes }
+    }
+
+    /// One request keeps its own id on its way; a batch gets one of its own, and the log ties them together.
+    fn request_context(&self, context: &Context) -> RequestContext {
+        match self.jobs.as_slice() {
+            [job] => job.context.clone(),
+            jobs => {
+                let shared = context.request_context();
+                for job in jobs {
+                    tracing::debug!(batch = %shared.request_id, request_id = %job.context.request_id, "batched");
+                }
+                shared
+            }
+        }
+    }
+
+    async fn run(&mut self, context: &Context, waiters: &Waiters) -> Result<(), Failure> {
+        self.answer_known(context).await?;
+        let orders = self.verify(context).await?;
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let request_context = self.request_context(context);
+        let held = self.hold(context, &request_context, orders).await?;
+        if held.is_empty() {
+            return Ok(());
+        }
+        context.failpoints().hit("order.after_hold").await;
+        let placed = self.commit(context, held).await;
+        context.failpoints().hit("order.after_commit").await;
+        if !placed.is_empty() {
+            self.open(context, &request_context, waiters, placed).await;
+        }
+        Ok(())
+    }
+
+    /// A known key is answered before all else, even when its quote is gone.
+    async fn answer_known(&mut self, context: &Context) -> Result<(), Failure> {
+        let keys: Vec<(String, String)> =
+            self.jobs.iter().map(|job| (job.owner.to_string(), job.request.key.clone())).collect();
+        let known = store::place::known_keys(context.postgres().pool(), &keys).await.map_err(DatabaseError::from)?;
+        for ((job, key), outcome) in self.jobs.iter().zip(&keys).zip(&mut self.outcomes) {
+            if let Some(found) = known.get(key) {
+                *outcome = Some(answer_known(found, &fingerprint(&job.request)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that can be judged without stock: form, quote, deadline, claims.
+    async fn verify(&mut self, context: &Context) -> Result<Vec<(usize, NewOrder)>, Failure> {
+        let mut orders = Vec::new();
+        for (index, job) in self.jobs.iter().enumerate() {
+            if self.outcomes[index].is_some() {
+                continue;
+            }
+            match new_order(context, job) {
+                Ok(order) => orders.push((index, order)),
+                Err(failure) => self.outcomes[index] = Some(Err(failure)),
+            }
+        }
+        let ids: Vec<OrderId> = orders.iter().map(|(_, order)| order.id()).collect();
+        let claims = if ids.is_empty() {
+            BTreeMap::new()
+        } else {
+            store::place::claims(context.postgres().pool(), &ids).await.map_err(DatabaseError::from)?
+        };
+        let quotas: BTreeSet<String> =
+            orders.iter().flat_map(|(_, order)| &order.unpaid).map(|quota| quota.key.clone()).collect();
+        let quotas: Vec<String> = quotas.into_iter().collect();
+        // A first look without a lock, so that who has too many open orders holds no stock; the commit counts again.
+        let used = store::place::quotas(context.postgres().pool(), &quotas).await.map_err(DatabaseError::from)?;
+        let now = context.clock().now();
+        orders.retain(|(index, order)| {
+            let full = |quota: &content::Quota| used.get(&quota.key).is_some_and(|used| *used >= quota.limit);
+            // A used quote is told from an expired one, so the claim is looked at first.
+            let failure = match claims.get(&order.id()) {
+                Some(outcome) => claimed(*outcome, order.id()),
+                None if now >= order.content.expires => Code::QuoteExpired.into(),
+                None if now > self.jobs[*index].request.deadline => Code::DeadlineExceeded.into(),
+                None if order.unpaid.iter().any(full) => too_many_unpaid(),
+                None => return true,
+            };
+            self.outcomes[*index] = Some(Err(failure));
+            false
+        });
+        Ok(orders)
+    }
+
+    /// Step A: stock for all of them, in one message.
+    async fn hold(
+        &mut self,
+        context: &Context,
+        request_context: &RequestContext,
+        orders: Vec<(usize, NewOrder)>,
+    ) -> Result<Vec<(usize, NewOrder)>, Failure> {
+        let asks: Vec<HoldAsk> = orders
+            .iter()
+            .map(|(index, order)| HoldAsk {
+                order: order.id(),
+                lines: hold_lines(&order.content),
+                ask_at: self.jobs[*index].request.deadline.plus_s(HOLD_ASK_AFTER_S),
+            })
+            .collect();
+        let verdicts = context.bus().request(&Hold { asks }, request_context).await.map_err(|error| {
+            tracing::warn!(%error, "stock could not be held; no order was made");
+            // Whatever was held is given back when inventory asks; surely there is no order.
+            Failure::from(Code::CoreUnavailable).retry_after_s(1)
+        })?;
+        if verdicts.len() != orders.len() {
+            tracing::error!("inventory answered another number of holds");
+            return Err(Failure::internal());
+        }
+        let mut held = Vec::new();
+        for ((index, order), verdict) in orders.into_iter().zip(verdicts) {
+            match verdict {
+                HoldVerdict::Held => held.push((index, order)),
+                HoldVerdict::Voided => self.outcomes[index] = Some(Err(Code::QuoteExpired.into())),
+                HoldVerdict::Short(shortages) => {
+                    let mut failure = Failure::from(Code::OutOfStock);
+                    for short in shortages {
+                        let line = order.content.lines.iter().find(|line| line.sku_no == short.sku_no);
+                        let (sku, title) = line.map_or(("?", "?"), |l| (l.sku.as_str(), l.title.as_str()));
+                        let detail = format!("{title}: {} wanted, {} available.", short.wanted, short.available);
+                        let code = if short.available == 0 { "sold_out" } else { "too_few" };
+                        failure = failure.field(format!("/lines/{sku}"), code, detail);
+                    }
+                    self.outcomes[index] = Some(Err(failure));
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// Step B: the orders exist when this has committed. Returns what opens their payments.
+    ///
+    /// What is refused here keeps its hold until inventory asks: voiding is final for an order id, and the shopper may
+    /// well try the same quote again in a moment.
+    async fn commit(&mut self, context: &Context, held: Vec<(usize, NewOrder)>) -> Vec<OpenAsk> {
+        let (indexes, orders): (Vec<usize>, Vec<NewOrder>) = held.into_iter().unzip();
+        let deadlines: Vec<_> = indexes.iter().map(|index| self.jobs[*index].request.deadline).collect();
+        let committed = commit::commit(context, &orders, &deadlines).await;
+        let mut placed = Vec::new();
+        for ((index, order), outcome) in indexes.into_iter().zip(&orders).zip(committed) {
+            match outcome {
+                commit::Committed::Placed => {
+                    placed.push(order.open.clone());
+                    let request_id = self.jobs[index].context.request_id;
+                    tracing::info!(%request_id, order = %order.id(), "order placed");
+                    self.outcomes[index] = Some(Ok(order.id()));
+                }
+                commit::Committed::Known(known) => {
+                    self.outcomes[index] = Some(answer_known(&known, &order.fingerprint));
+                }
+                commit::Committed::Claimed(outcome) => self.outcomes[index] = Some(Err(claimed(outcome, order.id()))),
+                commit::Committed::Refused(failure) | commit::Committed::Unknown(failure) => {
+                    self.outcomes[index] = Some(Err(failure))
+                }
+            }
+        }
+        placed
+    }
+
+    /// Step C: intents for all of them, in one message. When it fails, the sagas' rows ask again.
+    async fn open(&self, context: &Context, request_context: &RequestContext, waiters: &Waiters, asks: Vec<OpenAsk>) {
+        let orders: Vec<OrderId> = asks.iter().map(|ask| ask.order).collect();
+        match context.bus().request(&Open { asks }, request_context).await {
+            Ok(_) => context.failpoints().hit("order.after_open").await,
+            Err(error) => tracing::warn!(%error, orders = orders.len(), "payments are opened a little later"),
+        }
+        for order in orders {
+            waiters.ring(order);
+        }
+    }
+}
+
+fn answer_known(known: &KnownKey, fingerprint: &[u8]) -> Result<OrderId, Failure> {
+    if known.fingerprint == fingerprint { Ok(known.order) } else { Err(Code::IdempotencyKeyReused.into()) }
+}
+
+fn too_many_unpaid() -> Failure {
+    Failure::new(Code::TooManyUnpaid, "Pay or cancel your open orders first.").retry_after_s(60)
+}
+
+fn claimed(outcome: ClaimOutcome, order: OrderId) -> Failure {
+    match outcome {
+        ClaimOutcome::Placed => Failure::from(Code::QuoteUsed).about(order.to_string()),
+        ClaimOutcome::Abandoned => Code::QuoteExpired.into(),
+    }
+}
+
+fn hold_lines(content: &QuoteContent) -> Vec<HoldLine> {
+    let of =
+        |line: &quote::QuoteLine| HoldLine { sku_no: line.sku_no, quantity: line.quantity, merchant: line.merchant };
+    content.lines.iter().map(of).collect()
+}
+
+/// Checks one checkout by itself and turns it into the order that it wants to be.
+fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
+    let request = &job.request;
+    let mut v = Validation::new();
+    let key_fits = !request.key.is_empty() && request.key.len() <= IDEMPOTENCY_KEY_BYTES_MAX;
+    if !key_fits {
+        return Err(Code::IdempotencyKeyMissing.into());
+    }
+    request.contact.validate("/contact", &mut v);
+    request.shipping_address.validate("/shipping_address", &mut v);
+    if let Some(billing) = &request.billing_address {
+        billing.validate("/billing_address", &mut v);
+    }
+    for (pointer, text) in
+        [("/payment/provider", &request.payment.provider), ("/payment/method", &request.payment.method)]
+    {
+        let fits = !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic());
+        v.check(fits, pointer, "invalid", "The name of a payment provider or method.");
+    }
+    let bucket = request.client_bucket.as_deref();
+    let bucket_fits = bucket.is_none_or(|b| b.len() <= NAME_BYTES_MAX && b.bytes().all(|b| b.is_ascii_graphic()));
+    v.check(bucket_fits, "/client_bucket", "invalid", "A short word.");
+    let url_fits = request.return_url.as_deref().is_none_or(|url| url.len() <= SESSION_TOKEN_BYTES_MAX);
+    v.check(url_fits, "/return_url", "too_long", "At most 1,024 bytes.");
+    v.finish()?;
+    if !context.config().payment.providers.contains_key(&request.payment.provider) {
+        return Err(Failure::from(Code::PaymentMethodUnknown).field(
+            "/payment/provider",
+            "unknown",
+            "This payment provider is not offered.",
+        ));
+    }
+    let content = quote::verify(&context.config().keys.quote, &request.quote, job.owner)?.into_content();
+    let at = request.shipping_address.destination();
+    let quoted = &content.destination;
+    let mut mismatch = Failure::from(Code::QuoteMismatch);
+    for (field, same) in [
+        ("country", at.country == quoted.country),
+        ("region", at.region == quoted.region),
+        ("postal_code", at.postal_code == quoted.postal_code),
+    ] {
+        if !same {
+            let detail = "The quote was made for another destination. Ask for a new one.";
+            mismatch = mismatch.field(format!("/shipping_address/{field}"), "differs", detail);
+        }
+    }
+    if !mismatch.fields.is_empty() {
+        return Err(mismatch);
+    }
+    let open = content::open_ask(&content, &request.payment, &request.key, request.return_url.clone())?;
+    let zero = Money::zero(content.currency);
+    Ok(NewOrder {
+        key: request.key.clone(),
+        fingerprint: fingerprint(request),
+        open,
+        payment: PaymentView {
+            status: PaymentStatus::Pending,
+            amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
+            next_action: None,
+        },
+        unpaid: unpaid_quotas(job.owner, bucket),
+        budget: budget_quotas(&content),
+        contact: request.contact.clone(),
+        shipping: request.shipping_address.clone(),
+        billing: request.billing_address.clone(),
+        content,
+    })
+}

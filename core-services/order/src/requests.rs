@@ -1,0 +1,100 @@
+//! A file a request, or a family of requests that share their rules.
+
+pub(crate) mod command;
+pub(crate) mod place;
+pub(crate) mod read;
+pub(crate) mod told;
+
+use std::time::Duration;
+
+use bodega_domain::{
+    Code, Failure,
+    id::OrderId,
+    order::{OrderStatus, OrderView, PaymentStatus},
+    principal::{Owner, Principal},
+};
+use bodega_platform::{Call, DatabaseError};
+
+use crate::{
+    Orders, content,
+    store::{self, read::StoredOrder},
+};
+
+/// Milliseconds an asker waits for the first word, at most.
+pub(crate) const WAIT_MS_MAX: u32 = 10_000;
+/// Milliseconds between two looks at an order whose word another process may have heard.
+const LOOK_EVERY_MS: u64 = 250;
+
+/// Who asks, as an owner of orders.
+pub(crate) fn owner_of(call: &Call) -> Result<Owner, Failure> {
+    call.principal.owner().ok_or_else(|| Code::Unauthenticated.into())
+}
+
+/// What the asker may see of an order: all of one's own, all for admins and services, their part for merchants.
+pub(crate) fn visible(orders: &Orders, principal: &Principal, order: StoredOrder) -> Option<OrderView> {
+    let own = principal.owner().is_some_and(|owner| owner.to_string() == order.owner);
+    if own || principal.is_admin() || matches!(principal, Principal::Service) {
+        return Some(view(orders, order, own));
+    }
+    let merchants: Vec<_> = principal.merchants().collect();
+    let mut seen = view(orders, order, false);
+    seen.parts.retain(|part| merchants.contains(&part.merchant));
+    seen.lines.retain(|line| merchants.contains(&line.merchant));
+    if seen.parts.is_empty() { None } else { Some(seen) }
+}
+
+/// An order as its owner sees it. A guest's own order carries its secret link.
+pub(crate) fn view(orders: &Orders, order: StoredOrder, own: bool) -> OrderView {
+    let guest = matches!(order.content.owner, Owner::Guest(_));
+    let link =
+        if own && guest { read::link_secret(orders, order.id).map(|s| format!("/o/{}/{s}", order.id)) } else { None };
+    OrderView {
+        id: order.id,
+        number: order.number,
+        placed_at: order.placed_at,
+        status: order.status,
+        fulfilment: order.fulfilment,
+        returns: order.returns,
+        parts: content::parts(&order.content),
+        totals: order.content.totals,
+        lines: order.content.lines,
+        payment: order.payment,
+        link,
+    }
+}
+
+/// Whether the shopper has something to read: paid, refused, something to do, or an end.
+fn has_first_word(order: &StoredOrder) -> bool {
+    order.status != OrderStatus::AwaitingPayment
+        || !matches!(order.payment.status, PaymentStatus::Pending | PaymentStatus::Authorised)
+}
+
+/// The order as committed, after waiting for a word newer than `after` for at most so long.
+pub(crate) async fn after_first_word(
+    orders: &Orders,
+    id: OrderId,
+    after: i64,
+    wait_ms: u32,
+) -> Result<StoredOrder, Failure> {
+    let patience = Duration::from_millis(u64::from(wait_ms.min(WAIT_MS_MAX)));
+    let until = tokio::time::Instant::now() + patience;
+    let bell = orders.waiters.listen(id);
+    loop {
+        let rung = bell.notified();
+        let stored = load(orders, id).await?;
+        let heard = stored.payment_revision > after || stored.status != OrderStatus::AwaitingPayment;
+        let now = tokio::time::Instant::now();
+        if (heard && has_first_word(&stored)) || now >= until {
+            return Ok(stored);
+        }
+        let look = Duration::from_millis(LOOK_EVERY_MS).min(until - now);
+        // Either a bell in this process, or another look: both lead to the committed row.
+        let _ = tokio::time::timeout(look, rung).await;
+    }
+}
+
+/// An order that must exist.
+pub(crate) async fn load(orders: &Orders, id: OrderId) -> Result<StoredOrder, Failure> {
+    let found = store::read::order(orders.context.postgres().pool(), id).await.map_err(DatabaseError::from)?;
+    found.ok_or_else(|| Code::OrderNotFound.into())
+}

@@ -1,0 +1,192 @@
+//! `order.v1.{pay,cancel,return}`: what a shopper, merchant or admin does to an order that exists.
+
+use bodega_domain::{
+    Code, Failure,
+    failure::Validation,
+    id::{OrderId, ReturnId},
+    limits::{IDEMPOTENCY_KEY_BYTES_MAX, PLACE_WAIT_MS},
+    message::{
+        order::{Cancel, Pay, Return, ReturnAnswer},
+        payment::Attempt,
+    },
+    order::{OrderStatus, OrderView},
+    saga::Input,
+    token::sha256,
+};
+use bodega_platform::{Call, DatabaseError, TransactionError};
+use serde::Serialize;
+
+use super::{after_first_word, load, owner_of, view, visible};
+use crate::{
+    Orders,
+    drive::{self, Told, Writing},
+    store::{self, Entry, saga::KeyOutcome},
+};
+
+/// Lines of a request to send goods back.
+const RETURN_LINES_MAX: usize = 200;
+
+fn check_key(key: &str) -> Result<(), Failure> {
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(Code::IdempotencyKeyMissing.into());
+    }
+    Ok(())
+}
+
+fn fingerprint(what: &str, parsed: &impl Serialize) -> Vec<u8> {
+    let mut bytes = what.as_bytes().to_vec();
+    bytes.extend(serde_json::to_vec(parsed).unwrap_or_default());
+    sha256(&bytes).to_vec()
+}
+
+/// Remembers the key and decides the input, in one transaction. `false` when this very operation was done before.
+async fn decide(
+    orders: &Orders,
+    id: OrderId,
+    who: &str,
+    key: &str,
+    fingerprint: Vec<u8>,
+    input: Input<'static>,
+) -> Result<(bool, Vec<(OrderId, bodega_domain::saga::Command)>), Failure> {
+    let context = &orders.context;
+    let (fingerprint, input) = (&fingerprint, &input);
+    let decided = context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                let now = context.clock().now();
+                match store::saga::remember_key(&mut tx, who, key, id, fingerprint).await? {
+                    KeyOutcome::Reused => {
+                        return Err(TransactionError::Refused(Failure::from(Code::IdempotencyKeyReused)));
+                    }
+                    KeyOutcome::Same => return Ok((false, Vec::new())),
+                    KeyOutcome::New => {}
+                }
+                let mut locked = store::saga::lock(&mut tx, &[id]).await?;
+                let Some(locked) = locked.first_mut() else {
+                    return Err(TransactionError::Refused(Code::OrderNotFound.into()));
+                };
+                let Ok(outcome) = locked.saga.decide(input, now) else {
+                    let failure = Failure::new(Code::OrderStateConflict, "This order cannot be changed like this now.");
+                    return Err(TransactionError::Refused(failure.about(id.to_string())));
+                };
+                let mut writing = Writing::default();
+                writing.take(context, locked, outcome, who, now);
+                let (commands, _) = writing.commit(&mut tx, now).await?;
+                Ok((true, commands))
+            })
+        })
+        .await?;
+    orders.waiters.ring(id);
+    Ok(decided)
+}
+
+pub(crate) async fn pay(orders: Orders, call: Call, request: Pay) -> Result<OrderView, Failure> {
+    check_key(&request.key)?;
+    let owner = owner_of(&call)?;
+    let stored = load(&orders, request.order).await?;
+    if stored.owner != owner.to_string() {
+        return Err(Code::OrderNotFound.into());
+    }
+    if !orders.context.config().payment.providers.contains_key(&request.payment.provider) {
+        return Err(Code::PaymentMethodUnknown.into());
+    }
+    let revision = stored.payment_revision;
+    let print = fingerprint("pay", &(request.order, &request.payment));
+    decide(&orders, request.order, &stored.owner, &request.key, print, Input::PayAgain).await?;
+    // Asked even when the key is known: the attempt's own key makes it one attempt.
+    let attempt = Attempt {
+        order: request.order,
+        owner,
+        provider: request.payment.provider.clone(),
+        method: request.payment.method.clone(),
+        attempt_key: format!("{owner}/{}", request.key),
+        return_url: request.return_url.clone(),
+    };
+    let intent = orders.context.bus().request(&attempt, &call.context).await?;
+    drive::tell(&orders, &call.context, vec![(request.order, Told::Intent(Box::new(intent)))]).await?;
+    let stored = after_first_word(&orders, request.order, revision, request.wait_ms).await?;
+    Ok(view(&orders, stored, true))
+}
+
+pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Result<OrderView, Failure> {
+    check_key(&request.key)?;
+    let stored = load(&orders, request.order).await?;
+    let own = call.principal.owner().is_some_and(|owner| owner.to_string() == stored.owner);
+    if !own && !call.principal.is_admin() {
+        return Err(Code::OrderNotFound.into());
+    }
+    let who = call.principal.owner().map_or_else(|| stored.owner.clone(), |owner| owner.to_string());
+    let print = fingerprint("cancel", &request.order);
+    let (_, commands) = decide(&orders, request.order, &who, &request.key, print, Input::Cancel).await?;
+    if !commands.is_empty() {
+        drive::follow(&orders, &call.context, commands).await?;
+    }
+    let stored = until_ended(&orders, request.order).await?;
+    visible(&orders, &call.principal, stored).ok_or_else(|| Code::OrderNotFound.into())
+}
+
+/// The order once it has ended, or as it is after a moment: the saga goes on without the asker.
+async fn until_ended(orders: &Orders, id: OrderId) -> Result<store::read::StoredOrder, Failure> {
+    let patience = std::time::Duration::from_millis(u64::from(PLACE_WAIT_MS));
+    let until = tokio::time::Instant::now() + patience;
+    let bell = orders.waiters.listen(id);
+    loop {
+        let rung = bell.notified();
+        let stored = load(orders, id).await?;
+        let ended = matches!(stored.status, OrderStatus::Cancelled | OrderStatus::Expired);
+        let now = tokio::time::Instant::now();
+        if ended || now >= until {
+            return Ok(stored);
+        }
+        let _ = tokio::time::timeout(until - now, rung).await;
+    }
+}
+
+pub(crate) async fn give_back(orders: Orders, call: Call, request: Return) -> Result<ReturnAnswer, Failure> {
+    check_key(&request.key)?;
+    let owner = owner_of(&call)?.to_string();
+    let stored = load(&orders, request.order).await?;
+    if stored.owner != owner {
+        return Err(Code::OrderNotFound.into());
+    }
+    let shipped = matches!(stored.status, OrderStatus::InFulfilment | OrderStatus::Delivered | OrderStatus::Completed);
+    if !shipped {
+        let detail = "Nothing has been shipped yet: cancel the order instead.";
+        return Err(Failure::new(Code::OrderStateConflict, detail).about(request.order.to_string()));
+    }
+    let mut v = Validation::new();
+    v.check(!request.lines.is_empty(), "/lines", "required", "Name at least one line.");
+    v.check(request.lines.len() <= RETURN_LINES_MAX, "/lines", "too_long", "At most 200 lines.");
+    for (index, (sku, quantity)) in request.lines.iter().enumerate() {
+        let bought = stored.content.lines.iter().filter(|line| line.sku == *sku).map(|line| line.quantity).sum::<u32>();
+        let fits = *quantity > 0 && *quantity <= bought;
+        v.check(fits, &format!("/lines/{index}"), "out_of_range", "At most as many as were bought.");
+    }
+    v.finish()?;
+    let context = &orders.context;
+    let now = context.clock().now();
+    let (id, print) = (context.entropy().uuid(now), fingerprint("return", &(request.order, &request.lines)));
+    let (request, owner, print) = (&request, &owner, &print);
+    let id = context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                match store::saga::remember_key(&mut tx, owner, &request.key, request.order, print).await? {
+                    KeyOutcome::Reused => Err(TransactionError::Refused(Failure::from(Code::IdempotencyKeyReused))),
+                    KeyOutcome::Same => Ok(store::saga::return_of(&mut tx, request.order).await?.unwrap_or(id)),
+                    KeyOutcome::New => {
+                        store::saga::insert_return(&mut tx, id, request.order, &request.lines, now).await?;
+                        let data = serde_json::json!({ "lines": request.lines });
+                        let entry = Entry { order: request.order, what: "return_requested", who: owner.clone(), data };
+                        store::append_history(&mut tx, &[entry], now).await?;
+                        Ok(id)
+                    }
+                }
+            })
+        })
+        .await?;
+    let stored = store::read::order(context.postgres().pool(), request.order).await.map_err(DatabaseError::from)?;
+    let stored = stored.ok_or(Code::OrderNotFound)?;
+    Ok(ReturnAnswer { id: ReturnId::from_u128(id.as_u128()), order: view(&orders, stored, true) })
+}

@@ -1,0 +1,43 @@
+//! `order.v1.{place,outcome}`: a checkout, and what became of it.
+
+use bodega_domain::{
+    Code, Failure,
+    message::order::{Outcome, Place},
+    order::OrderView,
+};
+use bodega_platform::{Call, DatabaseError};
+
+use super::{after_first_word, load, owner_of, view};
+use crate::{Orders, place::PlaceJob, store};
+
+/// Seconds after the place deadline when a commit that began in time has surely ended: statements are bounded.
+const SURELY_ENDED_AFTER_S: i64 = 15;
+
+pub(crate) async fn place(orders: Orders, call: Call, request: Place) -> Result<OrderView, Failure> {
+    let owner = owner_of(&call)?;
+    let wait_ms = request.wait_ms;
+    let job = PlaceJob { owner, request, context: call.context.clone() };
+    let id = orders.placer.submit(job).await??;
+    let stored = after_first_word(&orders, id, 0, wait_ms).await?;
+    Ok(view(&orders, stored, true))
+}
+
+pub(crate) async fn outcome(orders: Orders, call: Call, request: Outcome) -> Result<OrderView, Failure> {
+    let owner = owner_of(&call)?.to_string();
+    let pair = (owner, request.key);
+    let pool = orders.context.postgres().pool();
+    let mut known = store::place::known_keys(pool, std::slice::from_ref(&pair)).await.map_err(DatabaseError::from)?;
+    match known.remove(&pair) {
+        Some(known) => Ok(view(&orders, load(&orders, known.order).await?, true)),
+        None => {
+            let now = orders.context.clock().now();
+            let over = request.deadline.is_some_and(|deadline| now > deadline.plus_s(SURELY_ENDED_AFTER_S));
+            let mut failure = Failure::from(Code::CheckoutNotFound);
+            failure.r#final = Some(over);
+            if !over {
+                failure = failure.retry_after_s(1);
+            }
+            Err(failure)
+        }
+    }
+}

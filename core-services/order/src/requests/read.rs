@@ -1,0 +1,93 @@
+//! `order.v1.{get,list,history,open_link}`: reads.
+
+use bodega_domain::{
+    Code, Failure, Timestamp,
+    id::OrderId,
+    limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
+    message::{
+        Page,
+        order::{Get, History, HistoryEntry, List, OpenLink},
+    },
+    order::OrderView,
+    principal::Principal,
+    token::base64url,
+};
+use bodega_platform::{Call, DatabaseError};
+
+use super::{load, owner_of, view, visible};
+use crate::{Orders, store, store::read::Whose};
+
+/// Bytes of a link's secret: 128 bits.
+const LINK_SECRET_BYTES: usize = 16;
+/// Links of the first generation; a leaked one is undone by the next.
+const LINK_GENERATION: u32 = 1;
+
+/// The secret of a guest's order link.
+pub(crate) fn link_secret(orders: &Orders, id: OrderId) -> Option<String> {
+    let data = format!("{id}/{LINK_GENERATION}");
+    let digest = orders.context.config().keys.order_link.digest("order_link", data.as_bytes())?;
+    digest.get(..LINK_SECRET_BYTES).map(base64url)
+}
+
+pub(crate) async fn get(orders: Orders, call: Call, request: Get) -> Result<OrderView, Failure> {
+    let stored = load(&orders, request.order).await?;
+    visible(&orders, &call.principal, stored).ok_or_else(|| Code::OrderNotFound.into())
+}
+
+pub(crate) async fn list(orders: Orders, call: Call, request: List) -> Result<Page<OrderView>, Failure> {
+    let admin = call.principal.is_admin() || matches!(call.principal, Principal::Service);
+    let merchants: Vec<_> = call.principal.merchants().collect();
+    let whose = if !request.all {
+        Whose::Owner(owner_of(&call)?.to_string())
+    } else if admin {
+        Whose::Everybodys
+    } else if !merchants.is_empty() {
+        Whose::Merchants(merchants)
+    } else {
+        return Err(Code::Forbidden.into());
+    };
+    let limit = request.limit.unwrap_or(LIST_LIMIT_DEFAULT).clamp(1, LIST_LIMIT_MAX);
+    let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
+    let pool = orders.context.postgres().pool();
+    let mut found = store::read::orders(pool, &whose, request.status, after, i64::from(limit) + 1)
+        .await
+        .map_err(DatabaseError::from)?;
+    let more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        found.pop();
+    }
+    let next_cursor = found.last().filter(|_| more).map(|last| format!("{}~{}", last.placed_at.unix_ms(), last.id));
+    let items = found.into_iter().filter_map(|order| visible(&orders, &call.principal, order)).collect();
+    Ok(Page { items, next_cursor })
+}
+
+fn parse_cursor(text: &str) -> Result<(Timestamp, OrderId), Failure> {
+    text.split_once('~')
+        .and_then(|(at, id)| Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?)))
+        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
+}
+
+pub(crate) async fn history(orders: Orders, call: Call, request: History) -> Result<Vec<HistoryEntry>, Failure> {
+    let stored = load(&orders, request.order).await?;
+    if visible(&orders, &call.principal, stored).is_none() {
+        return Err(Code::OrderNotFound.into());
+    }
+    let entries = store::read::history(orders.context.postgres().pool(), request.order).await;
+    Ok(entries.map_err(DatabaseError::from)?)
+}
+
+pub(crate) async fn open_link(orders: Orders, _call: Call, request: OpenLink) -> Result<OrderView, Failure> {
+    let expected = link_secret(&orders, request.order).ok_or_else(Failure::internal)?;
+    let not_found = || Failure::from(Code::OrderNotFound);
+    // Compared as digests: how much of a guess is right shows in no duration.
+    let digest = |text: &str| bodega_domain::token::sha256(text.as_bytes());
+    if digest(&expected) != digest(&request.secret) {
+        return Err(not_found());
+    }
+    let stored = load(&orders, request.order).await?;
+    let until = stored.placed_at.plus_days(bodega_domain::limits::ORDER_LINK_DAYS);
+    if orders.context.clock().now() >= until {
+        return Err(not_found());
+    }
+    Ok(view(&orders, stored, false))
+}

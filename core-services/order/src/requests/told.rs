@@ -1,0 +1,64 @@
+//! `order.v1.{abandon,payment_changed}`: what inventory and payment ask of orders.
+
+use bodega_domain::{
+    Code, Failure,
+    message::{
+        Done,
+        order::{Abandon, AbandonVerdict, PaymentChanged},
+    },
+};
+use bodega_platform::{Call, TransactionError};
+
+use crate::{
+    Orders,
+    drive::{self, Told},
+    store::place::{self, ClaimOutcome},
+};
+
+/// Members of one message.
+const BATCH_MAX: usize = 512;
+
+/// The order exists, or a tombstone under its id makes sure that it never will.
+pub(crate) async fn abandon(orders: Orders, _call: Call, request: Abandon) -> Result<Vec<AbandonVerdict>, Failure> {
+    if request.orders.len() > BATCH_MAX {
+        return Err(Code::BadRequest.into());
+    }
+    let context = &orders.context;
+    let ids = &request.orders;
+    let claims = context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                let now = context.clock().now();
+                place::insert_claims(&mut tx, ids, ClaimOutcome::Abandoned, now).await?;
+                // After a conflict the other transaction has committed; a new statement sees what it wrote.
+                Ok::<_, TransactionError<Failure>>(place::claims(&mut *tx, ids).await?)
+            })
+        })
+        .await?;
+    let verdict = |outcome: Option<&ClaimOutcome>| match outcome {
+        Some(ClaimOutcome::Abandoned) => AbandonVerdict::Abandoned,
+        _ => AbandonVerdict::Exists,
+    };
+    Ok(ids.iter().map(|id| verdict(claims.get(id))).collect())
+}
+
+/// Facts of intents. Answered when they are committed; what follows goes on by itself.
+pub(crate) async fn payment_changed(orders: Orders, call: Call, request: PaymentChanged) -> Result<Done, Failure> {
+    if request.intents.len() > BATCH_MAX {
+        return Err(Code::BadRequest.into());
+    }
+    let told = request.intents.into_iter().map(|intent| (intent.order, Told::Intent(Box::new(intent)))).collect();
+    let commands = drive::commit(&orders, told).await?;
+    if !commands.is_empty() {
+        let (orders, context) = (orders.clone(), call.context.clone());
+        let tasks = orders.context.tasks().clone();
+        // The commands are committed with the sagas: if this task is lost, they are due again.
+        drop(tasks.request(async move {
+            if let Err(failure) = drive::follow(&orders, &context, commands).await {
+                tracing::warn!(%failure, "sagas could not be driven on; they stay due");
+            }
+        }));
+    }
+    Ok(Done {})
+}

@@ -1,0 +1,120 @@
+//! SQL of reads: orders as their owners, merchants and admins see them.
+
+use bodega_domain::{
+    Timestamp,
+    id::{MerchantId, OrderId},
+    message::order::HistoryEntry,
+    order::{Fulfilment, OrderStatus, PaymentView, Returns},
+    quote::QuoteContent,
+};
+use sqlx::{PgExecutor, PgPool, Row as _, postgres::PgRow};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{json, order_id, timestamp, uuid, word};
+
+/// An order as stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredOrder {
+    pub(crate) id: OrderId,
+    pub(crate) number: String,
+    pub(crate) owner: String,
+    pub(crate) status: OrderStatus,
+    pub(crate) fulfilment: Fulfilment,
+    pub(crate) returns: Returns,
+    pub(crate) content: QuoteContent,
+    pub(crate) payment: PaymentView,
+    pub(crate) payment_revision: i64,
+    pub(crate) placed_at: Timestamp,
+}
+
+fn stored(row: &PgRow) -> Result<StoredOrder, sqlx::Error> {
+    Ok(StoredOrder {
+        id: order_id(row, "id")?,
+        number: row.try_get("number")?,
+        owner: row.try_get("owner")?,
+        status: word(row, "status")?,
+        fulfilment: word(row, "fulfilment")?,
+        returns: word(row, "returns")?,
+        content: json(row, "content")?,
+        payment: json(row, "payment")?,
+        payment_revision: row.try_get("payment_revision")?,
+        placed_at: timestamp(row, "placed_at")?,
+    })
+}
+
+/// One order.
+pub(crate) async fn order(executor: impl PgExecutor<'_>, id: OrderId) -> Result<Option<StoredOrder>, sqlx::Error> {
+    let row = sqlx::query("select * from orders where id = $1").bind(uuid(id)).fetch_optional(executor).await?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// Whose orders to list.
+pub(crate) enum Whose {
+    Everybodys,
+    Owner(String),
+    Merchants(Vec<MerchantId>),
+}
+
+/// A page of orders, newest first, after a position.
+pub(crate) async fn orders(
+    pool: &PgPool,
+    whose: &Whose,
+    status: Option<OrderStatus>,
+    after: Option<(Timestamp, OrderId)>,
+    limit: i64,
+) -> Result<Vec<StoredOrder>, sqlx::Error> {
+    let (at, id) = after.unwrap_or((Timestamp::MAX, OrderId::from_u128(u128::MAX)));
+    let status = status.map(OrderStatus::as_str);
+    let query = match whose {
+        // Index: orders_of_owner.
+        Whose::Owner(owner) => sqlx::query(
+            "select * from orders where owner = $5 and (placed_at, id) < ($1, $2) and ($3::text is null or status = $3)
+             order by placed_at desc, id desc limit $4",
+        )
+        .bind(OffsetDateTime::from(at))
+        .bind(uuid(id))
+        .bind(status)
+        .bind(limit)
+        .bind(owner.clone()),
+        // Index: orders_recent.
+        Whose::Everybodys => sqlx::query(
+            "select * from orders where (placed_at, id) < ($1, $2) and ($3::text is null or status = $3)
+             order by placed_at desc, id desc limit $4",
+        )
+        .bind(OffsetDateTime::from(at))
+        .bind(uuid(id))
+        .bind(status)
+        .bind(limit),
+        // Index: order_part_of_merchant.
+        Whose::Merchants(merchants) => sqlx::query(
+            "select * from orders o where (placed_at, id) < ($1, $2) and ($3::text is null or status = $3)
+               and exists (select from order_part p where p.order_id = o.id and p.merchant = any($5))
+             order by placed_at desc, id desc limit $4",
+        )
+        .bind(OffsetDateTime::from(at))
+        .bind(uuid(id))
+        .bind(status)
+        .bind(limit)
+        .bind(merchants.iter().map(|m| Uuid::from_u128(m.as_u128())).collect::<Vec<_>>()),
+    };
+    query.fetch_all(pool).await?.iter().map(stored).collect()
+}
+
+/// An order's history, oldest first.
+pub(crate) async fn history(pool: &PgPool, id: OrderId) -> Result<Vec<HistoryEntry>, sqlx::Error> {
+    let rows = sqlx::query("select at, what, who, data from history where order_id = $1 order by n limit 1000")
+        .bind(uuid(id))
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(HistoryEntry {
+                at: timestamp(row, "at")?,
+                what: row.try_get("what")?,
+                who: row.try_get("who")?,
+                data: json(row, "data")?,
+            })
+        })
+        .collect()
+}
