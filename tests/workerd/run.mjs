@@ -7,6 +7,7 @@
 // requests are served, and ends with SIGTERM, SIGINT, or when the process that started it closes its standard input
 // (only when BODEGA_WORKERD_TIED is set: a terminal has none to close).
 import { existsSync, mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -74,6 +75,14 @@ try {
   fail("miniflare is not installed: run `npm ci` in tests/workerd first");
 }
 const { Log, LogLevel, Miniflare } = miniflare;
+
+// workerd goes when this process goes, however that ends.
+const guard = join(here, "guarded-workerd.sh");
+if (process.platform === "linux" && existsSync("/usr/bin/setpriv")) {
+  const ofMiniflare = createRequire(createRequire(import.meta.url).resolve("miniflare"));
+  process.env.BODEGA_WORKERD_BINARY = ofMiniflare("workerd").default;
+  process.env.MINIFLARE_WORKERD_PATH = guard;
+}
 
 mkdirSync(values.data, { recursive: true });
 const server = new Miniflare({

@@ -1,17 +1,62 @@
 // The worker as the runtime sees it. All work is done by the compiled storefront; what is written here is what only
-// JavaScript can do: replace an instance that a panic left unusable, and make its Durable Objects anew.
+// JavaScript can do: answer for an instance that a panic left unusable, replace it, and make its Durable Objects anew.
 import { DurableObject } from "cloudflare:workers";
 import * as storefront from "./index.js";
 
 // The number of the instance that serves now.
+let serving = 0;
+let broken = false;
+// What the calls into it are waiting for: after a panic nothing in it goes on, so they are told instead of left hanging.
+const waiting = new Set();
+
+// The storefront's panic hook sets this before the instance stops.
+Object.defineProperty(storefront.__worker_init_state(), "criticalError", {
+  get: () => broken,
+  set(value) {
+    broken = value;
+    if (!value) return;
+    for (const give of waiting) give();
+    waiting.clear();
+  },
+});
+
 function instance() {
-  const state = storefront.__worker_init_state();
-  if (state.criticalError) {
-    state.criticalError = false;
+  if (broken) {
+    broken = false;
     storefront.__wbg_reset_state();
-    state.instanceId += 1;
+    serving += 1;
   }
-  return state.instanceId;
+  return serving;
+}
+
+// Calls into the instance; `undefined` when it broke on the way.
+async function call(work) {
+  let give;
+  const gone = new Promise((resolve) => (give = resolve));
+  waiting.add(give);
+  try {
+    return await Promise.race([work(), gone]);
+  } catch (error) {
+    if (!broken) throw error;
+  } finally {
+    waiting.delete(give);
+  }
+}
+
+// What the storefront says when something fails on our side.
+function failed() {
+  const request_id = `req_${crypto.randomUUID()}`;
+  console.error(JSON.stringify({ level: "error", request_id, message: "the instance broke while it served this request" }));
+  const problem = {
+    type: "urn:bodega:problem:internal",
+    title: "Something went wrong on our side",
+    status: 500,
+    code: "internal",
+    detail: "The request failed on our side. It is logged under its request id.",
+    request_id,
+  };
+  const headers = { "content-type": "application/problem+json", "cache-control": "private, no-store", "bodega-request-id": request_id };
+  return new Response(JSON.stringify(problem), { status: 500, headers });
 }
 
 function durable(Class) {
@@ -20,20 +65,20 @@ function durable(Class) {
     #instance;
 
     #current() {
-      const serving = instance();
-      if (this.#instance !== serving) {
+      const now = instance();
+      if (this.#instance !== now) {
         this.#inner = new Class(this.ctx, this.env);
-        this.#instance = serving;
+        this.#instance = now;
       }
       return this.#inner;
     }
 
-    fetch(request) {
-      return this.#current().fetch(request);
+    async fetch(request) {
+      return (await call(() => this.#current().fetch(request))) ?? failed();
     }
 
     alarm() {
-      return this.#current().alarm();
+      return call(() => this.#current().alarm());
     }
   };
 }
@@ -42,8 +87,8 @@ export const Cell = durable(storefront.Cell);
 export const CoreLink = durable(storefront.CoreLink);
 
 export default {
-  fetch(request, env, ctx) {
+  async fetch(request, env, ctx) {
     instance();
-    return storefront.fetch(request, env, ctx);
+    return (await call(() => storefront.fetch(request, env, ctx))) ?? failed();
   },
 };

@@ -27,6 +27,8 @@ fn generate(wasm: &Path, folder: &Path) -> Result<(), Box<dyn std::error::Error>
         .input_path(wasm)
         .out_name("index")
         .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .module(true)?
         // A panic leaves the instance unusable: these let the entry replace it.
         .reset_state_function(true)

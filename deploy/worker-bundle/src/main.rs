@@ -123,6 +123,9 @@ fn compile(arguments: &Arguments, workspace: &Path, target: &Path) -> Result<Pat
     let mut command = Command::new(cargo);
     command.current_dir(workspace).args(["build", "--package", CRATE, "--target", TARGET]);
     command.args(["--profile", &arguments.profile]);
+    // Stripping all would take the section from which the generator learns what the WebAssembly may use.
+    let strip = format!("CARGO_PROFILE_{}_STRIP", arguments.profile.to_uppercase().replace('-', "_"));
+    command.env(strip, "debuginfo");
     if arguments.planted_panic {
         command.args(["--features", "planted-panic"]);
     }

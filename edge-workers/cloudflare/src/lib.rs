@@ -23,7 +23,7 @@ use platform::CloudflarePlatform;
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let request = exchange::request(request).await?;
     #[cfg(feature = "planted-panic")]
-    planted_panic(&request.path);
+    planted_panic(&request.path, &env).await;
     let platform = CloudflarePlatform::new(env, context);
     exchange::response(bodega_storefront::handle(&platform, request).await)
 }
@@ -31,8 +31,14 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 /// What must never happen, to see that it costs its own request only.
 #[cfg(feature = "planted-panic")]
 #[allow(clippy::panic)]
-fn planted_panic(path: &str) {
-    if path == "/_edge/v1/panic" {
-        panic!("planted");
+async fn planted_panic(path: &str, env: &Env) {
+    match path {
+        "/_edge/v1/panic" => panic!("planted"),
+        "/_edge/v1/panic-late" => {
+            // After a wait the runtime has nobody to give an exception to.
+            let _ = kv::get(env, "planted").await;
+            panic!("planted late");
+        }
+        _ => {}
     }
 }
