@@ -1,0 +1,259 @@
+//! `/orders/{id}`: an order as its owner sees it, and `/o/{id}/{secret}`, which brings a guest there from elsewhere.
+
+use bodega_domain::{
+    Code, Failure,
+    message::order::PaymentChoice,
+    order::{Fulfilment, OrderStatus, OrderView, PaymentStatus, Returns},
+};
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::{
+    browse::form_key,
+    checkout::methods,
+    field::totals,
+    frame::{Frame, known, page},
+    price,
+};
+use crate::{
+    orders,
+    platform::Platform,
+    read::{self, Form},
+    respond::{self, Answer},
+    session,
+    visit::Visit,
+};
+
+/// `GET /orders/{id}`.
+pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer {
+    let order = orders::show(visit, orders::id(id)?).await?;
+    Ok(render(visit, &order, None))
+}
+
+/// `GET /o/{id}/{secret}`: the address with the secret is left behind at once, and told to nobody.
+pub(crate) async fn open_link<P: Platform>(visit: &Visit<'_, P>, id: &str, secret: &str) -> Answer {
+    let order = orders::open_link(visit, orders::id(id)?, secret.to_owned()).await?;
+    orders::keep_link(visit, order.id, secret);
+    let mut response = respond::see_other(&format!("/orders/{}", order.id));
+    respond::set(&mut response.headers, "referrer-policy", "no-referrer");
+    Ok(response)
+}
+
+/// `POST /orders/{id}`: pay again, cancel, send back.
+pub(crate) async fn post<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer {
+    let form = read::form(visit)?;
+    let id = orders::id(id)?;
+    match act(visit, id, &form).await {
+        Ok(()) => Ok(respond::see_other(&format!("/orders/{id}"))),
+        Err(failure) if failure.code.http_status() < 500 && failure.code != Code::OrderNotFound => {
+            let order = orders::show(visit, id).await?;
+            Ok(render(visit, &order, Some(&failure)))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn act<P: Platform>(visit: &Visit<'_, P>, id: bodega_domain::id::OrderId, form: &Form) -> Result<(), Failure> {
+    let key = read::checked_key(form.get("key"))?;
+    let shopper = session::current(visit).await?.ok_or_else(|| {
+        Failure::new(Code::Unauthenticated, "Only the browser or the account that ordered can change the order.")
+    })?;
+    match form.get("action") {
+        "pay" => {
+            let payment = PaymentChoice { provider: "simulator".to_owned(), method: form.get("method").to_owned() };
+            orders::pay(visit, &shopper, id, key, payment).await?;
+        }
+        "cancel" => {
+            orders::cancel(visit, &shopper, id, key, form.optional("reason")).await?;
+        }
+        "return" => {
+            let lines = form
+                .fields()
+                .filter_map(|(name, value)| Some((name.strip_prefix("back:")?.to_owned(), value.trim().parse().ok()?)))
+                .filter(|(_, quantity)| *quantity > 0)
+                .collect();
+            orders::give_back(visit, &shopper, id, key, lines, form.optional("reason")).await?;
+        }
+        _ => return Err(Failure::new(Code::BadRequest, "This form is not one of this page.")),
+    }
+    Ok(())
+}
+
+fn render<P: Platform>(
+    visit: &Visit<'_, P>,
+    order: &OrderView,
+    refused: Option<&Failure>,
+) -> crate::platform::Response {
+    let (tone, headline, story) = headline(order);
+    let title = format!("Order {}", order.number);
+    let content = html! {
+        div.heading { p.over { "Order " bdi { (order.number) } } h1 { (headline) } p { (story) } }
+        @if let Some(failure) = refused {
+            div.notice.bad role="alert" { p { strong { (failure.code.title()) ". " } (failure.detail) } @for field in &failure.fields { p { (field.detail) } } }
+        }
+        (timeline(order, tone))
+        @if let Some(action) = &order.payment.next_action { (next_action(&action.url)) }
+        div.till {
+            section aria-label="What you ordered" {
+                ul.items {
+                    @for line in &order.lines {
+                        li { span.n { (line.quantity) "×" } span.t dir="auto" { (line.title) } span.p { (price::money(line.subtotal)) } }
+                    }
+                }
+                (totals(&order.totals, false))
+            }
+            aside.receipt aria-label="What you can do" {
+                (facts(order))
+                @if can_pay(order) { (pay(visit, order)) }
+                @if can_cancel(order) { (cancel(visit, order)) }
+                @if can_return(order) { (send_back(visit, order)) }
+                @if let Some(link) = order.link.as_deref().filter(|link| link.starts_with('/')) {
+                    p.fine { "Keep " a href=(link) { "this link" } " to look at the order from another device. Whoever has it can see the order." }
+                }
+            }
+        }
+    };
+    let waiting = matches!(order.payment.status, PaymentStatus::Pending | PaymentStatus::Processing)
+        && order.status == OrderStatus::AwaitingPayment;
+    let frame = Frame { title: &title, private: true, again_s: waiting.then_some(4), ..Frame::default() };
+    let status =
+        refused.and_then(|failure| StatusCode::from_u16(failure.code.http_status()).ok()).unwrap_or(StatusCode::OK);
+    respond::page(status, page(visit, frame, known(visit), content))
+}
+
+fn headline(order: &OrderView) -> (&'static str, &'static str, &'static str) {
+    match (order.status, order.payment.status) {
+        (OrderStatus::AwaitingPayment, PaymentStatus::RequiresAction) => {
+            ("wait", "Your bank wants a word", "Confirm the payment with your bank, then it is yours.")
+        }
+        (OrderStatus::AwaitingPayment, PaymentStatus::Refused) => (
+            "bad",
+            "The card was refused",
+            "Nothing was charged. The goods are held for a little while: try another card.",
+        ),
+        (OrderStatus::AwaitingPayment, _) => (
+            "wait",
+            "Thank you. The payment is on its way",
+            "The goods are put aside for you. This page looks again by itself.",
+        ),
+        (OrderStatus::Paid, _) => ("good", "Thank you, it is paid", "We are packing it now."),
+        (OrderStatus::InFulfilment, _) => ("good", "It is on its way", "Part of it, or all of it, has left the shop."),
+        (OrderStatus::Delivered, _) => ("good", "It has arrived", "We hope it is as it should be."),
+        (OrderStatus::Completed, _) => ("good", "All done", "Thank you for shopping on the corner."),
+        (OrderStatus::Cancelled, _) => ("off", "This order was called off", "What was taken is given back."),
+        (OrderStatus::Expired, _) => {
+            ("off", "This order ran out", "It was not paid in time, so the goods went back on the shelf.")
+        }
+    }
+}
+
+fn timeline(order: &OrderView, tone: &str) -> Markup {
+    let at = match order.status {
+        OrderStatus::AwaitingPayment => 0,
+        OrderStatus::Paid => 1,
+        OrderStatus::InFulfilment => 2,
+        OrderStatus::Delivered | OrderStatus::Completed => 3,
+        OrderStatus::Cancelled | OrderStatus::Expired => return html! {},
+    };
+    html! {
+        ol.progress class=(tone) aria-label="Where the order is" {
+            @for (step, name) in ["Ordered", "Paid", "On its way", "Arrived"].into_iter().enumerate() {
+                li aria-current=[(step == at).then_some("step")] .done[step < at] { (name) }
+            }
+        }
+    }
+}
+
+fn next_action(url: &str) -> Markup {
+    html! {
+        @if url.starts_with("https://") || url.starts_with("http://") {
+            p.notice { a.button href=(url) rel="noreferrer" { "Go to your bank and confirm" } }
+        }
+    }
+}
+
+fn facts(order: &OrderView) -> Markup {
+    let payment = match order.payment.status {
+        PaymentStatus::Pending => "not answered yet",
+        PaymentStatus::RequiresAction => "waits for you",
+        PaymentStatus::Processing => "being worked on",
+        PaymentStatus::Authorised => "reserved",
+        PaymentStatus::PartiallyCaptured => "partly paid",
+        PaymentStatus::Captured => "paid",
+        PaymentStatus::Refused => "refused",
+        PaymentStatus::Cancelled => "called off",
+        PaymentStatus::PartiallyRefunded => "partly given back",
+        PaymentStatus::Refunded => "given back",
+        PaymentStatus::Disputed => "disputed",
+        PaymentStatus::Unknown => "the bank does not say",
+    };
+    let placed = order.placed_at.to_string();
+    let day = placed.split('T').next().unwrap_or(&placed).to_owned();
+    html! {
+        dl.facts {
+            div { dt { "Ordered" } dd { time datetime=(placed) { (day) } } }
+            div { dt { "Payment" } dd { (payment) } }
+            @if order.payment.amounts.refunded.amount() > 0 { div { dt { "Given back" } dd { (price::money(order.payment.amounts.refunded)) } } }
+            @if order.returns != Returns::None {
+                div { dt { "Return" } dd { @match order.returns { Returns::Requested => "asked for", Returns::Partial => "part of it", _ => "all of it" } } }
+            }
+        }
+    }
+}
+
+fn can_pay(order: &OrderView) -> bool {
+    order.status == OrderStatus::AwaitingPayment
+        && matches!(
+            order.payment.status,
+            PaymentStatus::Refused | PaymentStatus::RequiresAction | PaymentStatus::Cancelled
+        )
+}
+
+fn can_cancel(order: &OrderView) -> bool {
+    matches!(order.status, OrderStatus::AwaitingPayment | OrderStatus::Paid) && order.fulfilment == Fulfilment::None
+}
+
+fn can_return(order: &OrderView) -> bool {
+    matches!(order.status, OrderStatus::InFulfilment | OrderStatus::Delivered | OrderStatus::Completed)
+        && order.returns != Returns::Full
+}
+
+fn form<P: Platform>(visit: &Visit<'_, P>, order: &OrderView, action: &str, inside: Markup) -> Markup {
+    html! {
+        form method="post" action={ "/orders/" (order.id) } {
+            input type="hidden" name="action" value=(action);
+            input type="hidden" name="key" value=(form_key(visit));
+            (inside)
+        }
+    }
+}
+
+fn pay<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
+    let inside = html! {
+        (methods())
+        button.button.wide type="submit" { "Pay " (price::text(order.totals.total)) }
+    };
+    form(visit, order, "pay", inside)
+}
+
+fn cancel<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
+    let inside = html! {
+        label for="reason" { "Why, if you want to say" }
+        input #reason name="reason" maxlength="200" dir="auto";
+        button.button.quiet type="submit" { "Yes, call it off" }
+    };
+    html! { details.deed { summary { "Call the order off" } (form(visit, order, "cancel", inside)) } }
+}
+
+fn send_back<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
+    let inside = html! {
+        @for line in &order.lines {
+            label.back { span dir="auto" { (line.title) }
+                input type="number" name={ "back:" (line.sku) } value="0" min="0" max=(line.quantity) inputmode="numeric"; }
+        }
+        label for="back-reason" { "Why, if you want to say" }
+        input #back-reason name="reason" maxlength="200" dir="auto";
+        button.button.quiet type="submit" { "Send these back" }
+    };
+    html! { details.deed { summary { "Send something back" } (form(visit, order, "return", inside)) } }
+}
