@@ -13,7 +13,8 @@ use std::process::{Child as Process, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// `$1` is the signal for the server when we are gone; the rest is its command line. Five seconds later everything
-/// left in the group is killed.
+/// left in the group is killed. What the server leaves behind in the group when it ends is ended too, with a signal
+/// that nobody handles after the one that asks.
 const GUARD: &str = r#"
 on_loss=$1; shift
 exec 3<&0
@@ -31,13 +32,15 @@ exec 3<&-
 wait "$server"
 status=$?
 kill -KILL "$watcher" 2>/dev/null
+trap '' TERM VTALRM
+kill -TERM 0; kill -VTALRM 0
 exit "$status"
 "#;
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(10);
-/// A server that ignores a polite signal for this long is killed.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// A server that ignores a polite signal for this long is killed. The core gives what has begun 20 seconds.
+const STOP_PATIENCE: Duration = Duration::from_secs(25);
 /// Lines of a log shown in an error.
 const TAIL_LINES: usize = 15;
 
@@ -86,6 +89,7 @@ pub struct Launch {
     log: PathBuf,
     on_loss: Signal,
     polite: Signal,
+    patience: Duration,
 }
 
 impl Launch {
@@ -102,6 +106,7 @@ impl Launch {
             log: log.to_path_buf(),
             on_loss: Signal::Kill,
             polite: Signal::Terminate,
+            patience: STOP_PATIENCE,
         }
     }
 
@@ -147,6 +152,13 @@ impl Launch {
         self
     }
 
+    /// How long the polite signal is given before the child is killed.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -177,7 +189,8 @@ impl Launch {
         }
         let mut guard = command.spawn().map_err(StackError::file("cannot start", &self.program))?;
         let control = guard.stdin.take();
-        Ok(Child { name: self.name, guard, control, log: self.log, polite: self.polite })
+        let Self { name, log, polite, patience, .. } = self;
+        Ok(Child { name, guard, control, log, polite, patience })
     }
 }
 
@@ -189,6 +202,7 @@ pub struct Child {
     control: Option<ChildStdin>,
     log: PathBuf,
     polite: Signal,
+    patience: Duration,
 }
 
 impl Child {
@@ -248,7 +262,7 @@ impl Child {
             return;
         }
         self.signal(self.polite);
-        if self.wait(STOP_PATIENCE).is_none() {
+        if self.wait(self.patience).is_none() {
             self.kill();
         }
     }
@@ -285,5 +299,65 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Launch, Signal};
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    fn script(name: &str, text: &str) -> Launch {
+        let log = std::env::temp_dir().join(format!("bodega-child-{}-{name}.log", std::process::id()));
+        let _ = std::fs::remove_file(&log);
+        Launch::new(name, Path::new("/bin/sh"), &log).arg("-c").arg(text)
+    }
+
+    fn is_gone(pid: &str) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            // A process that nobody waits for is gone too: `Z`.
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    #[test]
+    fn the_status_is_the_childs_own() -> Result<(), crate::StackError> {
+        let mut child = script("status", "exit 7").start()?;
+        assert_eq!(child.wait(Duration::from_secs(10)).and_then(|status| status.code()), Some(7));
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_child_leaves_behind_ends_with_it() -> Result<(), crate::StackError> {
+        let mut child = script("leaves", "sleep 1000 & echo $!; wait").start()?;
+        let log = child.log().to_path_buf();
+        child.wait_until(Duration::from_secs(10), || {
+            std::fs::read_to_string(&log).is_ok_and(|text| text.ends_with('\n'))
+        })?;
+        let left = std::fs::read_to_string(&log).unwrap_or_default();
+        child.kill();
+        assert!(is_gone(left.trim()), "process {left} is left");
+        Ok(())
+    }
+
+    #[test]
+    fn a_child_that_ignores_the_polite_signal_is_killed_when_dropped() -> Result<(), crate::StackError> {
+        let deaf = script("deaf", "trap '' TERM; echo $$; while :; do read -r line; sleep 0.1; done");
+        let mut child = deaf.signals(Signal::Kill, Signal::Terminate).patience(Duration::from_millis(200)).start()?;
+        let log = child.log().to_path_buf();
+        child.wait_until(Duration::from_secs(10), || {
+            std::fs::read_to_string(&log).is_ok_and(|text| text.ends_with('\n'))
+        })?;
+        let pid = std::fs::read_to_string(&log).unwrap_or_default();
+        drop(child);
+        assert!(is_gone(pid.trim()), "process {pid} is left");
+        Ok(())
     }
 }

@@ -86,7 +86,7 @@ pub(crate) fn component(steps: &Steps) -> Result<(), Fault> {
 
 /// The storefront as a Worker: built and bundled by its own script.
 pub(crate) fn worker(steps: &Steps) -> Result<(), Fault> {
-    cargo::build(steps, "the storefront for workerd", &["run", "--quiet", "-p", "bodega-worker-build"])
+    cargo::build(steps, "the storefront for workerd", &["run", "--quiet", "-p", "bodega-worker-bundle"])
 }
 
 /// `cargo xtask build-edge`
