@@ -1,0 +1,173 @@
+//! Paths and the subjects behind them. One row an endpoint: the routes, the forwarding and the OpenAPI document are all
+//! made from this table, and who may call is looked up in the platform's operation table.
+
+mod forward;
+
+use axum::{
+    Router,
+    routing::{MethodFilter, on},
+};
+use bodega_domain::message::{catalog, identity, inventory, order, payment, pricing, replicator};
+use bodega_platform::Context;
+
+use forward::{Forward, forward};
+
+/// Where a field of the request comes from beside the body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// A part of the path, written `{name}` there.
+    Path,
+    /// A part of the path that has another name there.
+    Part(&'static str),
+    /// A query parameter of text.
+    Text,
+    /// A query parameter that is a number.
+    Number,
+    /// A query parameter `true` or `false`.
+    Flag,
+}
+
+/// An endpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) subject: &'static str,
+    pub(crate) summary: &'static str,
+    /// Field names and where they come from.
+    pub(crate) fields: &'static [(&'static str, Source)],
+    forward: Forward,
+}
+
+/// The methods in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// Whether the request has a body.
+    pub(crate) fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+
+    fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Post => MethodFilter::POST,
+            Self::Put => MethodFilter::PUT,
+            Self::Patch => MethodFilter::PATCH,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+}
+
+macro_rules! endpoints {
+    ($($method:ident $path:literal $request:ty [$($field:ident: $source:ident $(($part:literal))?),*] $summary:literal;)*) => {
+        /// Every endpoint of the API.
+        pub(crate) const ENDPOINTS: &[Endpoint] = &[$(Endpoint {
+            method: Method::$method,
+            path: $path,
+            subject: <$request as bodega_domain::message::Request>::SUBJECT,
+            summary: $summary,
+            fields: &[$((stringify!($field), Source::$source $(($part))?)),*],
+            forward: forward::<$request>,
+        },)*];
+    };
+}
+
+endpoints! {
+    Post "/api/v1/session" identity::SignIn [] "Signs in: an access token for ten minutes and a refresh token";
+    Post "/api/v1/session/refresh" identity::Refresh [] "Trades a refresh token for a new pair";
+    Delete "/api/v1/session" identity::SignOut [] "Ends the session";
+    Get "/api/v1/account" identity::Account [] "The signed-in account";
+    Patch "/api/v1/account" identity::Update [] "Changes the signed-in account";
+    Get "/api/v1/users" identity::Users [cursor: Text, limit: Number] "Accounts";
+    Put "/api/v1/users" identity::PutUser [] "Makes or changes an account and its roles";
+
+    Get "/api/v1/categories" catalog::Categories [] "All categories";
+    Get "/api/v1/products" catalog::List [category: Text, cursor: Text, limit: Number] "Products in display order";
+    Get "/api/v1/products/search" catalog::Search [q: Text, category: Text, cursor: Text, limit: Number] "Full-text search";
+    Get "/api/v1/products/{slug}" catalog::Get [slug: Path] "One product";
+    Put "/api/v1/products" catalog::Upsert [] "Writes merchants, categories and products, all or nothing";
+    Delete "/api/v1/products/{slug}" catalog::Retire [slug: Path] "Takes a product out of the shop";
+
+    Get "/api/v1/stock" inventory::Levels [merchant: Text, cursor: Text, limit: Number] "Stock by SKU and location";
+    Post "/api/v1/stock/adjustments" inventory::Adjust [] "Changes what is on hand, all or nothing";
+    Put "/api/v1/stock/locations" inventory::PutLocations [] "Makes or renames locations";
+
+    Get "/api/v1/orders" order::List [status: Text, all: Flag, cursor: Text, limit: Number] "Orders, newest first";
+    Get "/api/v1/orders/{order}" order::Get [order: Path] "One order";
+    Get "/api/v1/orders/{order}/history" order::History [order: Path] "What happened to an order";
+    Post "/api/v1/orders/{order}/cancel" order::Cancel [order: Path] "Cancels an order that has not been shipped";
+    Post "/api/v1/orders/{order}/returns" order::Return [order: Path] "Asks to send goods back";
+
+    Post "/api/v1/refunds" payment::Refund [] "Gives money back";
+    Get "/api/v1/payments/balances" payment::Balances [merchant: Text] "Accounts of the ledger";
+    Get "/api/v1/payments/exceptions" payment::Exceptions [cursor: Text] "Payments that somebody should look at";
+    Get "/api/v1/payments/{order}/transfers" payment::TransfersOf [order: Path] "The ledger's transfers of an order";
+
+    Get "/api/v1/plugins" pricing::Plugins [merchant: Text, cursor: Text] "Uploaded plugins";
+    Post "/api/v1/plugins" pricing::PluginUpload [] "Uploads a plugin: checked, tried, then kept";
+    Post "/api/v1/plugins/{plugin}/activate" pricing::PluginActivate [plugin: Path] "Uses a plugin in quotes from now on";
+    Get "/api/v1/promotions" pricing::Promotions [cursor: Text] "Promotions: rules and plugins in use";
+    Put "/api/v1/promotions/{id}" pricing::PutRule [id: Path] "Makes or replaces a declarative promotion";
+    Delete "/api/v1/promotions/{id}" pricing::PromotionDeactivate [promotion: Part("id")] "Stops using a promotion";
+
+    Get "/api/v1/edges" replicator::Edges [] "How far each edge is";
+}
+
+/// The routes of all endpoints.
+pub(crate) fn routes() -> Router<Context> {
+    ENDPOINTS.iter().fold(Router::new(), |router, endpoint| {
+        router.route(
+            endpoint.path,
+            on(endpoint.method.filter(), move |state, exchange, request| {
+                forward::answer(*endpoint, state, exchange, request)
+            }),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bodega_platform::operation::Operation;
+
+    use super::*;
+
+    #[test]
+    fn every_endpoint_leads_to_an_operation_of_the_table_that_is_not_for_services_alone() {
+        for endpoint in ENDPOINTS {
+            let operation = Operation::find(endpoint.subject).unwrap_or_else(|| panic!("{}", endpoint.subject));
+            assert_ne!(operation.caller, bodega_platform::operation::Caller::Service, "{}", endpoint.subject);
+        }
+    }
+
+    #[test]
+    fn the_routes_fit_together() {
+        let _: Router<Context> = routes();
+    }
+
+    #[test]
+    fn every_part_of_a_path_is_a_field_and_no_route_is_written_twice() {
+        let mut seen = std::collections::BTreeSet::new();
+        for endpoint in ENDPOINTS {
+            assert!(seen.insert((format!("{:?}", endpoint.method), endpoint.path)), "{}", endpoint.path);
+            let parts: Vec<&str> = endpoint
+                .fields
+                .iter()
+                .filter_map(|(field, source)| match source {
+                    Source::Path => Some(*field),
+                    Source::Part(part) => Some(*part),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(parts.len(), endpoint.path.matches('{').count(), "{}", endpoint.path);
+            assert!(parts.iter().all(|part| endpoint.path.contains(&format!("{{{part}}}"))), "{}", endpoint.path);
+        }
+    }
+}
