@@ -21,7 +21,7 @@ use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHand
 
 use crate::access_log::{AccessLog, Line, loggable};
 use crate::guest::Usage;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Now};
 use crate::problem::Problem;
 use crate::runtime::{Exhausted, Runtime};
 use crate::settings::{Limits, mib};
@@ -98,6 +98,16 @@ impl Exchange {
             .with_usage(&usage)
         });
         answer
+    }
+
+    /// What is going on.
+    pub(crate) fn now(&self) -> Now {
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        Now {
+            instances: self.handler.state().live(),
+            running: self.limits.instances.saturating_sub(free),
+            waiting: self.waiting.load(Relaxed),
+        }
     }
 
     async fn attempt(

@@ -111,6 +111,7 @@ async fn run(flags: &Flags) -> Result<(), StartError> {
 
     serve::shoppers(listener, Arc::clone(&exchange), stop).await;
 
+    exchange.handler.state().stop();
     if let Err(error) = stores.flush().await {
         tracing::error!(%error, "the stores could not be made durable");
     }
@@ -145,7 +146,12 @@ fn prepare(settings: &Settings, stores: &Stores) -> Result<Exchange, StartError>
         stores: stores.clone(),
         allowed: settings.stores.iter().map(|name| Arc::from(name.as_str())).collect(),
         variables: settings.variables.clone(),
-        media: settings.variables.get("media_origin").map(|origin| MediaOrigin::parse(origin)).transpose()?.map(Arc::new),
+        media: settings
+            .variables
+            .get("media_origin")
+            .map(|origin| MediaOrigin::parse(origin))
+            .transpose()?
+            .map(Arc::new),
     };
     let metrics = Arc::new(Metrics::default());
     let limits = settings.limits;

@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn only_pictures_of_the_one_origin_are_read_through() {
         let origin = MediaOrigin::parse("http://127.0.0.1:8090").expect("parses");
-        let asks = |method: Method, uri: &str| origin.serves(&Request::builder().method(method).uri(uri).body(()).unwrap());
+        let asks =
+            |method: Method, uri: &str| origin.serves(&Request::builder().method(method).uri(uri).body(()).unwrap());
         assert!(asks(Method::GET, "http://127.0.0.1:8090/media/ab.png"));
         assert!(!asks(Method::POST, "http://127.0.0.1:8090/media/ab.png"));
         assert!(!asks(Method::GET, "http://127.0.0.1:8090/api/v1/orders"));

@@ -32,6 +32,13 @@ pub(crate) struct Metrics {
     instantiation_us: AtomicU64,
 }
 
+/// What is going on at one moment.
+pub(crate) struct Now {
+    pub(crate) instances: u32,
+    pub(crate) running: u32,
+    pub(crate) waiting: u32,
+}
+
 /// Cumulative counts are made when it is read; `N` is one more than the bounds.
 #[derive(Debug)]
 struct Histogram<const N: usize> {
@@ -119,8 +126,8 @@ impl Metrics {
         self.instantiation_us.fetch_add(micros(took), Relaxed);
     }
 
-    /// All counters, and how many instances exist.
-    pub(crate) fn text(&self, instances: u32) -> String {
+    /// All counters, and what is going on now.
+    pub(crate) fn text(&self, now: &Now) -> String {
         let mut text = String::with_capacity(4096);
         let name = "bodega_edge_requests_total";
         let _ = writeln!(text, "# HELP {name} Requests by class of status.\n# TYPE {name} counter");
@@ -158,8 +165,14 @@ impl Metrics {
             let _ = writeln!(text, "# HELP bodega_edge_{name} {help}\n# TYPE bodega_edge_{name} counter");
             let _ = writeln!(text, "bodega_edge_{name} {count}");
         }
-        let name = "bodega_edge_instances";
-        let _ = writeln!(text, "# HELP {name} Instances that exist.\n# TYPE {name} gauge\n{name} {instances}");
+        for (name, help, count) in [
+            ("instances", "Instances that exist.", now.instances),
+            ("requests_running", "Requests in the component.", now.running),
+            ("requests_waiting", "Requests that wait for an instance.", now.waiting),
+        ] {
+            let _ = writeln!(text, "# HELP bodega_edge_{name} {help}\n# TYPE bodega_edge_{name} gauge");
+            let _ = writeln!(text, "bodega_edge_{name} {count}");
+        }
         text
     }
 }
@@ -173,7 +186,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.answered(200, Duration::from_micros(700), &UsageSnapshot { reads: 3, ..UsageSnapshot::default() });
         metrics.answered(503, Duration::from_secs(60), &UsageSnapshot::default());
-        let text = metrics.text(4);
+        let text = metrics.text(&Now { instances: 4, running: 1, waiting: 0 });
         for line in [
             "bodega_edge_requests_total{status=\"2xx\"} 1",
             "bodega_edge_requests_total{status=\"5xx\"} 1",

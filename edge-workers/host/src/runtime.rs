@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::{GuestTaskId, Linker};
 use wasmtime::{Config, Engine, Store, StoreContextMut};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -43,6 +44,8 @@ pub(crate) struct Runtime {
     limits: Limits,
     live: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
+    /// When the process ends, so do its instances: that is no fault of theirs.
+    stopped: CancellationToken,
 }
 
 /// No instance is free and no further one may be made.
@@ -83,7 +86,23 @@ impl Runtime {
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         capability::add_to_linker(&mut linker)?;
         let pre = ServicePre::new(linker.instantiate_pre(&loaded.component)?)?;
-        Ok(Self { pre, engine, shared: Arc::new(shared), allowed, names, limits, live: Arc::default(), metrics })
+        let stopped = CancellationToken::new();
+        Ok(Self {
+            pre,
+            engine,
+            shared: Arc::new(shared),
+            allowed,
+            names,
+            limits,
+            live: Arc::default(),
+            metrics,
+            stopped,
+        })
+    }
+
+    /// The host serves no more: instances that end now are not reported.
+    pub(crate) fn stop(&self) {
+        self.stopped.cancel();
     }
 
     /// Instances that exist now.
@@ -137,7 +156,12 @@ impl HandlerState for Runtime {
             proxy,
             view: Guest::http,
             expiration: Expiration::new(self.limits),
-            state: Worker { limits: self.limits, metrics: Arc::clone(&self.metrics), _place: place },
+            state: Worker {
+                limits: self.limits,
+                metrics: Arc::clone(&self.metrics),
+                stopped: self.stopped.clone(),
+                _place: place,
+            },
         })
     }
 }
@@ -189,6 +213,7 @@ impl WorkerExpiration for Expiration {
 pub(crate) struct Worker {
     limits: Limits,
     metrics: Arc<Metrics>,
+    stopped: CancellationToken,
     _place: Place,
 }
 
@@ -217,7 +242,9 @@ impl WorkerState for Worker {
     }
 
     fn drop(&self, _store: Store<Guest>, result: Result<(), wasmtime::Error>) {
-        if let Err(error) = result {
+        if let Err(error) = result
+            && !self.stopped.is_cancelled()
+        {
             self.metrics.instance_failed();
             tracing::error!(error = format!("{error:#}"), "an instance ended with a fault");
         }

@@ -133,6 +133,11 @@ impl Edge {
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
     }
 
+    /// Waits for a value of `/metrics`.
+    pub(crate) async fn until_counter(&self, name: &str, value: u64) {
+        eventually(name, async || (self.counter(name).await == value).then_some(())).await;
+    }
+
     /// What the host has logged since its last start.
     pub(crate) fn log(&self) -> Vec<Value> {
         records(&self.log_path())

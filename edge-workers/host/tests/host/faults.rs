@@ -24,7 +24,7 @@ async fn a_planted_panic_ends_its_own_request_and_the_next_one_is_served() {
     for neighbour in slow {
         assert_eq!(neighbour.await.expect("runs").expect("an answer").status().as_u16(), 200);
     }
-    assert_eq!(edge.counter("bodega_edge_instance_faults_total").await, 5);
+    edge.until_counter("bodega_edge_instance_faults_total", 5).await;
     assert_eq!(edge.access_line("/panic").await["code"], "edge_fault");
 }
 
@@ -39,10 +39,7 @@ async fn an_endless_loop_is_ended_by_its_time_limit_and_others_are_served_meanwh
     let answer = looping.await.expect("runs").expect("an answer");
     assert_fault(&(answer.status().as_u16(), answer.text().await.expect("a body")));
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    crate::edge::eventually("the instance is gone", async || {
-        (edge.counter("bodega_edge_instance_faults_total").await == 1).then_some(())
-    })
-    .await;
+    edge.until_counter("bodega_edge_instance_faults_total", 1).await;
     assert_eq!(edge.get("/").await, (200, "hello".into()));
 }
 
