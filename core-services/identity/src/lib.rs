@@ -1,1 +1,83 @@
 //! Accounts, sessions, revocation.
+//!
+//! **Owns** accounts with their password hashes and roles, profiles (the personal part), sessions with their refresh
+//! tokens, and the deny list. The only service that can sign account sessions.
+//!
+//! **Promises**
+//! * An access token lives ten minutes and is refreshed with a token that works once. A refresh token that comes a
+//!   second time was stolen from one of its two users: the whole session ends.
+//! * What ends a session puts it on the deny list, in the same transaction, with an event. Whoever has read the list up
+//!   to a position has missed nothing before it.
+//! * An unknown e-mail takes as long to be refused as a wrong password, and both read the same.
+//! * Personal data is in `profile` only.
+//!
+//! | subject | what |
+//! | --- | --- |
+//! | `identity.v1.{register,sign_in,refresh,sign_out}` | sessions |
+//! | `identity.v1.{account,update}` | the asker's own account |
+//! | `identity.v1.{put_user,users}` | accounts, for admins and the seed |
+//! | `identity.v1.{revoked,public_keys}` | what other services need to verify sessions |
+//! | publishes | `evt.identity.v1.session_revoked` |
+//! | asks | `catalog.v1.put_views`: the public keys, for edges |
+
+mod keys;
+pub mod limits;
+mod password;
+mod requests;
+mod session;
+mod store;
+mod sweep;
+
+use std::sync::Arc;
+
+use bodega_domain::token::{KeyRing, SecretKey};
+use bodega_platform::{
+    Context, Service, StartError, Wiring,
+    sqlx::{self, migrate::Migrator},
+};
+
+use crate::password::Passwords;
+
+/// The migrations of this service.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The service, for `bodega serve`.
+#[must_use]
+pub fn service() -> Service {
+    Service::new("identity", &MIGRATIONS, |context| Box::pin(start(context)))
+}
+
+/// What the handlers share.
+pub(crate) struct State {
+    pub(crate) context: Context,
+    pub(crate) passwords: Passwords,
+    /// Signs account sessions.
+    pub(crate) signing: SecretKey,
+    /// For keyed digests, never for tokens.
+    pub(crate) ring: KeyRing,
+}
+
+async fn start(context: Context) -> Result<Wiring, StartError> {
+    let keys = &context.config().keys;
+    let missing = |which: &str| StartError::Config(format!("keys.{which} holds no usable key; see `bodega keys`"));
+    let signing = keys.identity.first().cloned().ok_or_else(|| missing("identity"))?;
+    signing.public().ok_or_else(|| missing("identity"))?;
+    let ring = keys.guest.clone();
+    ring.digest("probe", b"").ok_or_else(|| missing("guest"))?;
+    let passwords = Passwords::new(context.entropy()).await.map_err(|error| StartError::Other(error.to_string()))?;
+    let state = Arc::new(State { context: context.clone(), passwords, signing, ring });
+    let (publishing, sweeping) = (state.clone(), state.clone());
+    Ok(Wiring::new(&context)
+        .on(state.clone(), requests::register::register)
+        .on(state.clone(), requests::sign_in::sign_in)
+        .on(state.clone(), requests::refresh::refresh)
+        .on(state.clone(), requests::sign_out::sign_out)
+        .on(state.clone(), requests::account::account)
+        .on(state.clone(), requests::update::update)
+        .on(state.clone(), requests::revoked::revoked)
+        .on(state.clone(), requests::public_keys::public_keys)
+        .on(state.clone(), requests::put_user::put_user)
+        .on(state, requests::users::users)
+        .background("public_keys", move || keys::put_to_edges(publishing.clone()))
+        .background("sweep", move || sweep::run(sweeping.clone())))
+}

@@ -1,0 +1,20 @@
+//! The limits of identity, each with its unit in the name.
+
+/// Characters of a password.
+pub const PASSWORD_CHARS_MIN: usize = 10;
+/// Bytes of a password: longer ones only cost time.
+pub const PASSWORD_BYTES_MAX: usize = 512;
+/// Attempts to sign in with one e-mail within the window.
+pub const SIGN_IN_ATTEMPTS_MAX: i32 = 10;
+/// Minutes of that window.
+pub const SIGN_IN_WINDOW_MIN: i64 = 15;
+/// Password hashes under way at once: each takes 19 MiB and some 20 ms of one core.
+pub const HASHES_AT_ONCE_MAX: usize = 2;
+/// Password hashes that wait; one more is refused as `overloaded`.
+pub const HASHES_WAITING_MAX: usize = 200;
+/// Revocations on one page.
+pub const REVOKED_PAGE_MAX: i64 = 1_000;
+/// Minutes that a revocation outlives the last token of its session, for clocks that differ.
+pub const REVOCATION_GRACE_MIN: i64 = 2;
+/// Roles of one account.
+pub const ROLES_MAX: usize = 50;

@@ -1,0 +1,280 @@
+//! Accounts and their sessions on real servers.
+
+#[path = "../../catalog/tests/support/mod.rs"]
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use bodega_domain::{
+    Code,
+    address::Address,
+    id::MerchantId,
+    message::{
+        catalog::{Views, ViewsPage},
+        identity::{
+            Account, PublicKeys, PutUser, Refresh, Register, Revoked, SessionOpened, SignIn, SignOut, Update, Users,
+        },
+    },
+    token::{PublicKey, Role, Session, from_base64url, verify_session},
+};
+use bodega_platform::sqlx;
+use bodega_tests::eventually;
+use support::{Core, code, fields};
+
+const PASSWORD: &str = "long enough";
+
+async fn open() -> Core {
+    Core::open(&[bodega_identity::service()], "").await
+}
+
+fn ada() -> Register {
+    Register { email: " Ada@Example.org ".into(), password: PASSWORD.into(), name: "Ada".into() }
+}
+
+fn sign_in(email: &str, password: &str) -> SignIn {
+    SignIn { email: email.into(), password: password.into() }
+}
+
+fn refresh(session: &SessionOpened) -> Refresh {
+    Refresh { refresh: session.refresh.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_registers_is_signed_in_and_signs_in_again_as_the_same() {
+    let core = open().await;
+    let first = core.ask_as(None, ada()).await.unwrap();
+    assert_eq!((first.account.email.as_str(), first.account.name.as_str()), ("Ada@Example.org", "Ada"));
+    let keys = core.ask(PublicKeys {}).await.unwrap();
+    let now = core.clock.now();
+    let Ok(Session::Account(claims)) = verify_session(&first.token, &core.config.keys.guest, &keys, now) else {
+        panic!("not an account's token");
+    };
+    assert_eq!(claims.account, first.account.id);
+    assert_eq!(claims.expires, first.expires);
+    assert_eq!(core.ask_as(Some(&first.token), Account {}).await.unwrap(), first.account);
+
+    let second = core.ask_as(None, sign_in("ADA@example.ORG", PASSWORD)).await.unwrap();
+    assert_eq!(second.account, first.account);
+    assert_eq!(second.cart_secret, first.cart_secret, "one cart, wherever they sign in");
+    assert_eq!(from_base64url(&first.cart_secret).unwrap().len(), 32);
+    assert_ne!(second.refresh, first.refresh);
+
+    let mut again = ada();
+    again.email = "ada@EXAMPLE.org".into();
+    assert_eq!(code(&core.ask_as(None, again).await), Some(Code::EmailTaken));
+    let pool = core.pool("identity").await;
+    let stored: String = sqlx::query_scalar("select password from account").fetch_one(&pool).await.unwrap();
+    assert!(stored.starts_with("$argon2id$"));
+    let accounts: i64 = sqlx::query_scalar("select count(*) from account").fetch_one(&pool).await.unwrap();
+    assert_eq!(accounts, 1, "a refused registration leaves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_fields_of_a_registration_are_named() {
+    let core = open().await;
+    let wrong = Register { email: "ada".into(), password: "short".into(), name: " ".into() };
+    let named: Vec<_> = fields(&core.ask_as(None, wrong).await);
+    let expected = [("/email", "email"), ("/name", "required"), ("/password", "too_short")];
+    assert_eq!(named, expected.map(|(p, c)| (p.to_owned(), c.to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_and_an_unknown_e_mail_read_the_same_and_are_counted() {
+    let core = open().await;
+    core.ask_as(None, ada()).await.unwrap();
+    let wrong = core.ask_as(None, sign_in("ada@example.org", "not the one")).await.err().unwrap();
+    let unknown = core.ask_as(None, sign_in("bob@example.org", "not the one")).await.err().unwrap();
+    assert_eq!((wrong.code, &wrong), (Code::CredentialsInvalid, &unknown));
+    assert_eq!(code(&core.ask_as(None, sign_in("a\0b", "not the one")).await), Some(Code::CredentialsInvalid));
+
+    for _ in 1..bodega_identity::limits::SIGN_IN_ATTEMPTS_MAX {
+        assert_eq!(code(&core.ask_as(None, sign_in("ada@example.org", "x")).await), Some(Code::CredentialsInvalid));
+    }
+    let locked = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await.err().unwrap();
+    assert_eq!(locked.code, Code::TooManyRequests);
+    assert!(locked.retry_after_s.is_some_and(|s| (1..=15 * 60 + 1).contains(&s)), "{locked:?}");
+    let pool = core.pool("identity").await;
+    sqlx::query("update sign_in_attempts set since = since - interval '16 minutes'").execute(&pool).await.unwrap();
+    core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await.unwrap();
+    let left: i64 = sqlx::query_scalar("select count(*) from sign_in_attempts").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 1, "success forgets the attempts; those with another e-mail stay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
+    let core = open().await;
+    let first = core.ask_as(None, ada()).await.unwrap();
+    let other = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await.unwrap();
+    let second = core.ask_as(None, refresh(&first)).await.unwrap();
+    assert_eq!(second.account.id, first.account.id);
+    assert!(core.ask_as(Some(&second.token), Account {}).await.is_ok());
+
+    assert_eq!(code(&core.ask_as(None, refresh(&first)).await), Some(Code::SessionExpired));
+    assert_eq!(code(&core.ask_as(None, refresh(&second)).await), Some(Code::SessionExpired), "the session has ended");
+    eventually("the deny list", async || {
+        let answer = core.ask_as(Some(&second.token), Account {}).await;
+        (code(&answer) == Some(Code::SessionExpired)).then_some(())
+    })
+    .await;
+    core.ask_as(None, refresh(&other)).await.expect("another session of the account goes on");
+    for nonsense in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+        let answer = core.ask_as(None, Refresh { refresh: nonsense.into() }).await;
+        assert_eq!(code(&answer), Some(Code::SessionExpired), "{nonsense}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_uses_of_a_refresh_token_at_once_one_wins() {
+    let core = open().await;
+    let first = core.ask_as(None, ada()).await.unwrap();
+    let won = AtomicUsize::new(0);
+    let uses = (0..8).map(|_| async {
+        if core.ask_as(None, refresh(&first)).await.is_ok() {
+            won.fetch_add(1, SeqCst);
+        }
+    });
+    futures_of(uses).await;
+    assert_eq!(won.load(SeqCst), 1);
+    assert_eq!(core.ask(Revoked { after: 0 }).await.unwrap().entries.len(), 1, "revoked once");
+}
+
+async fn futures_of(all: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut all: Vec<_> = all.map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        all.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_session_everywhere_and_only_it() {
+    let core = Core::open(&[bodega_identity::service(), bodega_catalog::service()], "").await;
+    let first = core.ask_as(None, ada()).await.unwrap();
+    let other = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await.unwrap();
+    core.ask_as(Some(&first.token), SignOut {}).await.unwrap();
+    assert_eq!(code(&core.ask_as(Some(&first.token), Account {}).await), Some(Code::SessionExpired));
+    assert_eq!(code(&core.ask_as(None, refresh(&first)).await), Some(Code::SessionExpired));
+    core.ask_as(Some(&other.token), Account {}).await.expect("the other session goes on");
+
+    let page = core.ask(Revoked { after: 0 }).await.unwrap();
+    let [(position, session, until)] = page.entries[..] else { panic!("{page:?}") };
+    assert_eq!(position, 1);
+    assert!(until > first.expires, "as long as its token counts, and a little longer");
+    assert!(core.ask(Revoked { after: position }).await.unwrap().entries.is_empty());
+    let views = eventually("the edges' deny list", async || {
+        let page = core.ask(Views { after: 0, limit: 100, live_only: true }).await.ok()?;
+        page.entries.iter().any(|(_, view)| view.kind == "revoked").then_some(page)
+    })
+    .await;
+    assert!(body(&views, "revoked", &session.to_string()).is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_public_keys_reach_the_edges() {
+    let core = Core::open(&[bodega_identity::service(), bodega_catalog::service()], "").await;
+    let page = eventually("the keys' view", async || {
+        let page = core.ask(Views { after: 0, limit: 10, live_only: true }).await.ok()?;
+        (!page.entries.is_empty()).then_some(page)
+    })
+    .await;
+    let keys: Vec<PublicKey> = serde_json::from_value(body(&page, "key", "identity")).unwrap();
+    assert_eq!(keys[0].key, core.config.keys.identity[0].public().unwrap().key);
+}
+
+fn body(page: &ViewsPage, kind: &str, key: &str) -> serde_json::Value {
+    let view = page.entries.iter().find(|(_, view)| view.kind == kind && view.key == key);
+    view.and_then(|(_, view)| view.body.clone()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_changes_what_it_gives_and_keeps_the_rest() {
+    let core = open().await;
+    let session = core.ask_as(None, ada()).await.unwrap();
+    let address = Address {
+        name: "Ada".into(),
+        line1: "1 Main Street".into(),
+        line2: None,
+        city: "Kyōto".into(),
+        region: None,
+        postal_code: "600".into(),
+        country: "JP".parse().unwrap(),
+    };
+    let update = Update { address: Some(address.clone()), ..Update::default() };
+    core.ask_as(Some(&session.token), update).await.unwrap();
+    let update = Update { name: Some("عدا 🛒".into()), ..Update::default() };
+    let view = core.ask_as(Some(&session.token), update).await.unwrap();
+    assert_eq!((view.name.as_str(), view.address.as_ref()), ("عدا 🛒", Some(&address)));
+    assert_eq!(core.ask_as(Some(&session.token), Account {}).await.unwrap(), view);
+    let mut nowhere = address;
+    nowhere.city = String::new();
+    let refused = core.ask_as(Some(&session.token), Update { address: Some(nowhere), name: Some(" ".into()) }).await;
+    assert_eq!(fields(&refused).into_iter().map(|f| f.0).collect::<Vec<_>>(), ["/name", "/address/city"]);
+    assert_eq!(code(&core.ask_as(None, Account {}).await), Some(Code::Unauthenticated));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admins_make_accounts_with_roles_and_changing_them_ends_old_sessions() {
+    let core = open().await;
+    let put = |email: &str, password: Option<&str>, roles: Vec<Role>| PutUser {
+        email: email.into(),
+        password: password.map(Into::into),
+        name: "Someone".into(),
+        roles,
+    };
+    let merchant = Role::Merchant(MerchantId::from_u128(3));
+    let made = core.ask(put("m@example.org", Some(PASSWORD), vec![merchant.clone()])).await.unwrap();
+    let again = core.ask(put("M@example.org", Some(PASSWORD), vec![merchant.clone()])).await.unwrap();
+    assert_eq!(again.id, made.id);
+    let session = core.ask_as(None, sign_in("m@example.org", PASSWORD)).await.unwrap();
+    assert_eq!(session.account.roles, std::slice::from_ref(&merchant));
+    core.ask(put("m@example.org", Some(PASSWORD), vec![merchant.clone()])).await.unwrap();
+    core.ask_as(Some(&session.token), Account {}).await.expect("the same again changes nothing");
+    let nobody = code(&core.ask_as(Some(&session.token), put("x@example.org", None, vec![Role::Admin])).await);
+    assert_eq!(nobody, Some(Code::Forbidden), "a merchant makes no admins");
+
+    core.ask(put("m@example.org", None, vec![])).await.unwrap();
+    assert_eq!(code(&core.ask_as(Some(&session.token), Account {}).await), Some(Code::SessionExpired));
+    let session = core.ask_as(None, sign_in("m@example.org", PASSWORD)).await.expect("the password was kept");
+    assert!(session.account.roles.is_empty());
+    core.ask(put("m@example.org", Some("another password"), vec![])).await.unwrap();
+    assert_eq!(code(&core.ask_as(None, refresh(&session)).await), Some(Code::SessionExpired));
+    assert_eq!(code(&core.ask_as(None, sign_in("m@example.org", PASSWORD)).await), Some(Code::CredentialsInvalid));
+
+    core.ask(put("none@example.org", None, vec![])).await.unwrap();
+    let empty = code(&core.ask_as(None, sign_in("none@example.org", "")).await);
+    assert_eq!(empty, Some(Code::CredentialsInvalid), "nobody signs in without a password");
+
+    let admin = core.ask(put("root@example.org", Some(PASSWORD), vec![Role::Admin])).await.unwrap();
+    let session = core.ask_as(None, sign_in("root@example.org", PASSWORD)).await.unwrap();
+    let page = core.ask_as(Some(&session.token), Users { cursor: None, limit: Some(2) }).await.unwrap();
+    let rest =
+        core.ask_as(Some(&session.token), Users { cursor: page.next_cursor.clone(), limit: Some(2) }).await.unwrap();
+    assert_eq!(page.items.iter().chain(&rest.items).count(), 3);
+    assert_eq!((rest.items[0].id, rest.next_cursor), (admin.id, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_lost_its_meaning_is_swept_away() {
+    let mut core = open().await;
+    let session = core.ask_as(None, ada()).await.unwrap();
+    core.ask_as(None, sign_in("ada@example.org", "wrong one")).await.err().unwrap();
+    core.ask_as(Some(&session.token), SignOut {}).await.unwrap();
+    let pool = core.pool("identity").await;
+    sqlx::query("update revoked set until = until - interval '1 day'").execute(&pool).await.unwrap();
+    sqlx::query("update session set refresh_expires = opened - interval '1 day'").execute(&pool).await.unwrap();
+    sqlx::query("update sign_in_attempts set since = since - interval '1 day'").execute(&pool).await.unwrap();
+    core.stop().await;
+    core.start().await;
+    eventually("empty tables", async || {
+        let left: i64 = sqlx::query_scalar(
+            "select (select count(*) from revoked) + (select count(*) from session) + (select count(*) from refresh)
+                  + (select count(*) from sign_in_attempts)",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+}
