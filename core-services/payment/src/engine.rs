@@ -1,0 +1,325 @@
+//! The one place where intents change: a batch of commands in one transaction, decided under the intents' locks, written
+//! set-based; afterwards the calls that must be made and the news that must be told leave, and only then.
+
+mod booking;
+mod open;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bodega_domain::{
+    Code, Failure, Timestamp,
+    id::{IntentId, OrderId, RefundId},
+    message::payment::{IntentState, RefundAnswer},
+};
+use bodega_platform::{Context, TransactionError, Tx, halving, outbox};
+use tokio::sync::mpsc;
+
+pub(crate) use open::Opening;
+
+use crate::{
+    changes::{Changes, RawWebhook},
+    intent::{AttemptAsk, Intent, LATE_PAYMENT, Lesson, RefundAsk},
+    job::{Job, JobKind},
+    limits::{JOB_LEASE_MS, TELL_AGAIN_MS},
+    store,
+};
+
+/// What may be done with an intent.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    /// Something was learned.
+    Learn { target: Target, lesson: Box<Lesson>, raw: Option<RawWebhook> },
+    /// The order wants its money.
+    Capture(OrderId),
+    /// The order wants no payment any more.
+    Close(OrderId),
+    /// The shopper tries again.
+    Attempt(OrderId, AttemptAsk),
+    /// Somebody gives money back.
+    Refund(OrderId, RefundAsk),
+}
+
+/// Which intent a lesson is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// Ours.
+    Intent(IntentId),
+    /// The one that a provider knows under this reference.
+    Reference(String, String),
+    /// None: the webhook is only kept.
+    Nothing,
+}
+
+/// What comes of a command.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// The intent as it is now.
+    State(Box<IntentState>),
+    /// The refund.
+    Refund(RefundAnswer),
+    /// Nothing to say.
+    Done,
+}
+
+/// Writes batches.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub(crate) context: Context,
+    /// Calls to be made at once.
+    pub(crate) jobs: mpsc::Sender<Job>,
+    /// News to be told at once.
+    pub(crate) news: mpsc::Sender<Arc<Intent>>,
+}
+
+/// What a committed batch leaves behind.
+#[derive(Default)]
+struct Written {
+    replies: Vec<Result<Reply, Failure>>,
+    jobs: Vec<Job>,
+    news: Vec<Arc<Intent>>,
+}
+
+impl Engine {
+    /// Writes a batch; a member that the database refuses fails alone.
+    pub(crate) async fn write(&self, batch: Vec<Command>) -> Vec<Result<Reply, Failure>> {
+        let isolate = |failure: &Failure| failure.code == Code::Internal;
+        let written = halving(&batch, isolate, async |part: &[Command]| self.write_part(part).await).await;
+        written.into_iter().map(|member| member.and_then(|reply| reply)).collect()
+    }
+
+    async fn write_part(&self, part: &[Command]) -> Result<Vec<Result<Reply, Failure>>, Failure> {
+        let now = self.context.clock().now();
+        let written: Written = self
+            .context
+            .postgres()
+            .transaction(|mut tx| {
+                Box::pin(async move { Ok::<_, TransactionError<Failure>>(self.run(&mut tx, part, now).await?) })
+            })
+            .await
+            .map_err(Failure::from)?;
+        self.leave(written.jobs, written.news);
+        Ok(written.replies)
+    }
+
+    /// After the commit: what cannot be done at once is found again by its row.
+    fn leave(&self, jobs: Vec<Job>, news: Vec<Arc<Intent>>) {
+        for job in jobs {
+            let _ = self.jobs.try_send(job);
+        }
+        for intent in news {
+            let _ = self.news.try_send(intent);
+        }
+    }
+
+    async fn run(&self, tx: &mut Tx<'_, '_>, batch: &[Command], now: Timestamp) -> Result<Written, sqlx::Error> {
+        let mut work = Work::load(tx, batch, now).await?;
+        let before = work.intents.clone();
+        let replies = batch.iter().map(|command| work.decide(command, &self.context, now)).collect();
+        work.return_late_money(&self.context, now);
+        booking::book(tx, &mut work.intents, &mut work.changes).await?;
+        self.save(tx, batch, &work, now).await?;
+        let told = |intent: &&Intent| before.get(&intent.id).is_none_or(|old| old.revision < intent.revision);
+        let news = work.intents.values().filter(told).map(|intent| Arc::new(intent.clone())).collect();
+        let jobs = work.changes.jobs_new.into_iter().filter(|job| job.kind != JobKind::Poll).collect();
+        Ok(Written { replies, jobs, news })
+    }
+
+    async fn save(
+        &self,
+        tx: &mut Tx<'_, '_>,
+        batch: &[Command],
+        work: &Work,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let Work { intents, changes, .. } = work;
+        let mut touched = changes.touched.clone();
+        touched.sort_unstable();
+        touched.dedup();
+        let rows: Vec<&Intent> = touched.iter().filter_map(|id| intents.get(id)).collect();
+        let raw: Vec<&RawWebhook> = batch
+            .iter()
+            .filter_map(|command| match command {
+                Command::Learn { raw, .. } => raw.as_ref(),
+                _ => None,
+            })
+            .collect();
+        let entropy = self.context.entropy();
+        store::intents::save(tx, &rows, now.plus_ms(TELL_AGAIN_MS)).await?;
+        store::records::insert_webhooks(tx, &raw, now).await?;
+        store::records::insert_facts(tx, &changes.facts, now).await?;
+        store::records::insert_attempts(tx, &changes.attempts_new, now).await?;
+        store::records::answer_attempts(tx, &changes.attempts_answered).await?;
+        store::records::answer_refunds(tx, &changes.refunds_answered).await?;
+        store::records::insert_refunds(tx, &changes.refunds_new, now).await?;
+        store::records::insert_exceptions(tx, &changes.exceptions, now, entropy).await?;
+        store::ledger::insert(tx, &changes.transfers, now, entropy).await?;
+        store::jobs::delete(tx, &changes.jobs_done).await?;
+        store::jobs::put_off(tx, &changes.jobs_again).await?;
+        store::jobs::insert(tx, &changes.jobs_new, due).await?;
+        let event = |event: &_| self.context.event(order_of(event), event);
+        outbox::append(tx, &changes.events.iter().map(event).collect::<Vec<_>>()).await
+    }
+}
+
+fn order_of(event: &bodega_domain::message::payment::IntentChanged) -> OrderId {
+    event.order
+}
+
+/// This process makes the call at once; another one takes it when this one did not come back.
+pub(crate) fn due(job: &Job) -> Timestamp {
+    if job.kind == JobKind::Poll { job.due_at } else { job.due_at.plus_ms(JOB_LEASE_MS) }
+}
+
+/// The intents of a batch under their locks, and what decisions need beside them.
+struct Work {
+    intents: BTreeMap<IntentId, Intent>,
+    by_order: BTreeMap<OrderId, IntentId>,
+    by_reference: BTreeMap<(String, String), IntentId>,
+    /// Keys of attempts that are known already.
+    attempts: Vec<(IntentId, String)>,
+    /// Attempts of each buyer within the last hour.
+    begun: BTreeMap<String, i64>,
+    refunds: BTreeMap<IntentId, Vec<(String, store::records::KnownRefund)>>,
+    changes: Changes,
+}
+
+impl Work {
+    async fn load(tx: &mut Tx<'_, '_>, batch: &[Command], now: Timestamp) -> Result<Self, sqlx::Error> {
+        let (mut ids, mut orders, mut references) = (Vec::new(), Vec::new(), Vec::new());
+        for command in batch {
+            match command {
+                Command::Learn { target: Target::Intent(id), .. } => ids.push(*id),
+                Command::Learn { target: Target::Reference(provider, reference), .. } => {
+                    references.push((provider.as_str(), reference.as_str()));
+                }
+                Command::Learn { target: Target::Nothing, .. } => {}
+                Command::Capture(order)
+                | Command::Close(order)
+                | Command::Attempt(order, _)
+                | Command::Refund(order, _) => orders.push(*order),
+            }
+        }
+        let by_reference = store::intents::find_by_reference(tx, &references).await?;
+        ids.extend(by_reference.values());
+        let intents: BTreeMap<_, _> =
+            store::intents::lock(tx, ids, orders).await?.into_iter().map(|intent| (intent.id, intent)).collect();
+        let by_order: BTreeMap<_, _> = intents.values().map(|intent| (intent.order, intent.id)).collect();
+
+        let (mut keys, mut buyers, mut refunding) = (Vec::new(), Vec::new(), Vec::new());
+        for command in batch {
+            match command {
+                Command::Attempt(order, ask) => {
+                    keys.extend(by_order.get(order).map(|id| (*id, ask.key.as_str())));
+                    buyers.push(ask.buyer.clone());
+                }
+                Command::Refund(order, _) => refunding.extend(by_order.get(order)),
+                _ => {}
+            }
+        }
+        let attempts = store::records::known_attempts(tx, &keys).await?;
+        let begun = store::opening::attempts_since(tx, buyers, now.plus_min(-60)).await?;
+        let refunds = store::records::refunds_of(tx, &refunding).await?;
+        Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, changes: Changes::default() })
+    }
+
+    fn decide(&mut self, command: &Command, context: &Context, now: Timestamp) -> Result<Reply, Failure> {
+        let id = match command {
+            Command::Learn { target: Target::Intent(id), .. } => Some(*id),
+            Command::Learn { target: Target::Reference(provider, reference), .. } => {
+                self.by_reference.get(&(provider.clone(), reference.clone())).copied()
+            }
+            Command::Learn { target: Target::Nothing, .. } => None,
+            Command::Capture(order)
+            | Command::Close(order)
+            | Command::Attempt(order, _)
+            | Command::Refund(order, _) => self.by_order.get(order).copied(),
+        };
+        let Some(mut intent) = id.and_then(|id| self.intents.get(&id)).cloned() else {
+            return match command {
+                // Somebody else's payment at the same provider.
+                Command::Learn { .. } => Ok(Reply::Done),
+                _ => Err(Code::OrderNotFound.into()),
+            };
+        };
+        let before = intent.clone();
+        let reply = match command {
+            Command::Learn { lesson, .. } => {
+                intent.learn(lesson, now, &mut self.changes);
+                Ok(Reply::Done)
+            }
+            Command::Capture(_) => {
+                intent.capture(now, &mut self.changes);
+                Ok(Reply::Done)
+            }
+            Command::Close(_) => {
+                intent.close(now, &mut self.changes);
+                Ok(Reply::Done)
+            }
+            Command::Attempt(_, ask) => self.attempt(&mut intent, ask, now).map(|()| Reply::Done),
+            Command::Refund(_, ask) => self.refund(&mut intent, ask, now).map(Reply::Refund),
+        };
+        if reply.is_ok() {
+            intent.settle(&before, &mut self.changes);
+        }
+        let _ = context;
+        let reply = reply.map(|reply| match reply {
+            Reply::Done if !matches!(command, Command::Learn { .. }) => Reply::State(Box::new(intent.state())),
+            reply => reply,
+        });
+        if reply.is_ok() {
+            self.intents.insert(intent.id, intent);
+        }
+        reply
+    }
+
+    fn attempt(&mut self, intent: &mut Intent, ask: &AttemptAsk, now: Timestamp) -> Result<(), Failure> {
+        if self.attempts.iter().any(|(id, key)| *id == intent.id && *key == ask.key) {
+            return Ok(());
+        }
+        let begun = self.begun.entry(ask.buyer.clone()).or_default();
+        open::within_limit(*begun)?;
+        intent.attempt(ask, now, &mut self.changes)?;
+        *begun += 1;
+        self.attempts.push((intent.id, ask.key.clone()));
+        Ok(())
+    }
+
+    fn refund(&mut self, intent: &mut Intent, ask: &RefundAsk, now: Timestamp) -> Result<RefundAnswer, Failure> {
+        let known = self.refunds.entry(intent.id).or_default();
+        if let Some((_, refund)) = known.iter().find(|(key, _)| *key == ask.key) {
+            let same = refund.asked == ask.amount.map(|amount| amount.amount());
+            let answer = RefundAnswer { refund: refund.id, amount: refund.amount };
+            return if same { Ok(answer) } else { Err(Code::IdempotencyKeyReused.into()) };
+        }
+        if ask.amount.is_none()
+            && intent.facts.captured == intent.refund_claimed
+            && let Some((_, last)) = known.last()
+        {
+            // All that is left is on its way already.
+            return Ok(RefundAnswer { refund: last.id, amount: last.amount });
+        }
+        let amount = intent.refund(ask, now, &mut self.changes)?;
+        let asked = ask.amount.map(|amount| amount.amount());
+        known.push((ask.key.clone(), store::records::KnownRefund { id: ask.id, asked, amount }));
+        Ok(RefundAnswer { refund: ask.id, amount })
+    }
+
+    /// Late money goes back in the transaction that learned of it.
+    fn return_late_money(&mut self, context: &Context, now: Timestamp) {
+        let late: Vec<_> = self.intents.values().filter_map(|intent| Some((intent.id, intent.late_money()?))).collect();
+        for (id, amount) in late {
+            let Some(intent) = self.intents.get_mut(&id) else { continue };
+            let before = intent.clone();
+            let ask = RefundAsk {
+                id: RefundId::new(now.unix_ms(), context.entropy().bytes()),
+                amount: Some(amount),
+                key: LATE_PAYMENT.to_owned(),
+                reason: LATE_PAYMENT.to_owned(),
+            };
+            if intent.refund(&ask, now, &mut self.changes).is_ok() {
+                intent.late_returned = true;
+                intent.settle(&before, &mut self.changes);
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Opening intents: a batch of orders in one transaction, each once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bodega_domain::{
+    Code, Failure, Timestamp,
+    id::{AttemptId, IntentId, OrderId},
+    ledger::{Booked, MerchantShare},
+    limits::PAYMENT_ATTEMPTS_PER_HOUR_MAX,
+    message::payment::{IntentState, OpenAsk},
+    money::Money,
+    order::PaymentStatus,
+    payment::Facts,
+};
+use bodega_platform::{TransactionError, Tx, halving};
+
+use super::{Engine, due};
+use crate::{
+    changes::NewAttempt,
+    intent::{AttemptAsk, Intent},
+    job::Job,
+    limits::PLATFORM_FEE_BP,
+    store,
+};
+
+/// Seconds after which an attempt that was refused for the limit may be tried again.
+const LIMIT_RETRY_S: u32 = 600;
+
+/// Refuses one attempt too many.
+pub(super) fn within_limit(begun: i64) -> Result<(), Failure> {
+    if begun < PAYMENT_ATTEMPTS_PER_HOUR_MAX {
+        return Ok(());
+    }
+    let detail = "Too many payment attempts within an hour.";
+    Err(Failure::new(Code::TooManyUnpaid, detail).retry_after_s(LIMIT_RETRY_S))
+}
+
+/// An ask with ids for what it may become.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) ask: OpenAsk,
+    pub(crate) intent: IntentId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) shares: Vec<MerchantShare>,
+}
+
+impl Opening {
+    /// Checks an ask: the shares have to add up to the amount, in its currency.
+    ///
+    /// # Errors
+    /// `validation_failed`.
+    pub(crate) fn check(ask: OpenAsk, intent: IntentId, attempt: AttemptId) -> Result<Self, Failure> {
+        let wrong = || {
+            let detail = "The shares have to add up to the amount, in its currency.";
+            Failure::from(Code::ValidationFailed).field("/shares", "sum_mismatch", detail)
+        };
+        let mut by_merchant: BTreeMap<_, (Money, Money)> = BTreeMap::new();
+        let zero = Money::zero(ask.amount.currency());
+        for share in &ask.shares {
+            let (net, tax) = by_merchant.entry(share.merchant).or_insert((zero, zero));
+            *net = net.checked_add(share.net).map_err(|_| wrong())?;
+            *tax = tax.checked_add(share.tax).map_err(|_| wrong())?;
+        }
+        let shares = by_merchant
+            .into_iter()
+            .map(|(merchant, (net, tax))| MerchantShare::new(merchant, net, tax, PLATFORM_FEE_BP))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| wrong())?;
+        let sum: i64 = shares.iter().map(|share| share.payable + share.tax + share.fee).sum();
+        if sum != ask.amount.amount() || ask.amount.amount() < 0 {
+            return Err(wrong());
+        }
+        Ok(Self { ask, intent, attempt, shares })
+    }
+
+    fn attempt_ask(&self) -> AttemptAsk {
+        AttemptAsk {
+            id: self.attempt,
+            buyer: self.ask.owner.to_string(),
+            provider: self.ask.provider.clone(),
+            method: self.ask.method.clone(),
+            key: self.ask.attempt_key.clone(),
+            return_url: self.ask.return_url.clone(),
+        }
+    }
+
+    /// The intent as it begins: with its first attempt, or without when the buyer has begun too many.
+    fn intent(&self, attempted: bool, known_provider: bool, now: Timestamp) -> Intent {
+        let mut facts = Facts::default();
+        // A provider that nobody knows refuses at once.
+        let refused_here = attempted && !known_provider;
+        if refused_here {
+            facts.refused.insert(self.attempt.to_string());
+        }
+        let status = match (self.ask.amount.amount(), refused_here) {
+            (0, _) => PaymentStatus::Captured,
+            (_, true) => PaymentStatus::Refused,
+            _ => PaymentStatus::Pending,
+        };
+        Intent {
+            id: self.intent,
+            order: self.ask.order,
+            buyer: self.ask.owner.to_string(),
+            provider: self.ask.provider.clone(),
+            reference: None,
+            amount: self.ask.amount,
+            facts,
+            capture_claimed: 0,
+            refund_claimed: 0,
+            booked: Booked::default(),
+            closing: false,
+            capture_failed: false,
+            late_returned: false,
+            attempts: i32::from(attempted),
+            last_attempt: attempted.then_some(self.attempt),
+            last_attempted_at: attempted.then_some(now),
+            last_reference: refused_here.then(|| self.attempt.to_string()),
+            last_unknown: false,
+            status,
+            revision: 1,
+        }
+    }
+}
+
+impl Engine {
+    /// Opens a batch; an ask that the database refuses fails alone.
+    pub(crate) async fn open(
+        &self,
+        batch: Vec<Opening>,
+        known: impl Fn(&str) -> bool + Copy + Send + Sync,
+    ) -> Vec<Result<IntentState, Failure>> {
+        let isolate = |failure: &Failure| failure.code == Code::Internal;
+        halving(&batch, isolate, async |part: &[Opening]| self.open_part(part, known).await).await
+    }
+
+    async fn open_part(
+        &self,
+        part: &[Opening],
+        known: impl Fn(&str) -> bool + Copy + Send + Sync,
+    ) -> Result<Vec<IntentState>, Failure> {
+        let now = self.context.clock().now();
+        let (states, jobs) = self
+            .context
+            .postgres()
+            .transaction(|mut tx| {
+                Box::pin(async move { Ok::<_, TransactionError<Failure>>(write(&mut tx, part, known, now).await?) })
+            })
+            .await
+            .map_err(Failure::from)?;
+        self.context.failpoints().hit("payment.after_open").await;
+        self.leave(jobs, Vec::new());
+        let missing = || Failure::internal();
+        part.iter().map(|opening| states.get(&opening.ask.order).cloned().ok_or_else(missing)).collect()
+    }
+}
+
+async fn write(
+    tx: &mut Tx<'_, '_>,
+    part: &[Opening],
+    known: impl Fn(&str) -> bool + Send,
+    now: Timestamp,
+) -> Result<(BTreeMap<OrderId, IntentState>, Vec<Job>), sqlx::Error> {
+    let buyers: BTreeSet<String> = part.iter().map(|opening| opening.ask.owner.to_string()).collect();
+    let mut begun = store::opening::attempts_since(tx, buyers.into_iter().collect(), now.plus_min(-60)).await?;
+    let mut intents: BTreeMap<OrderId, (Intent, &Opening)> = BTreeMap::new();
+    for opening in part {
+        if intents.contains_key(&opening.ask.order) {
+            continue;
+        }
+        let count = begun.entry(opening.ask.owner.to_string()).or_default();
+        let attempted = within_limit(*count).is_ok() && opening.ask.amount.amount() > 0;
+        *count += i64::from(attempted);
+        let intent = opening.intent(attempted, known(&opening.ask.provider), now);
+        intents.insert(opening.ask.order, (intent, opening));
+    }
+    let rows: Vec<&Intent> = intents.values().map(|(intent, _)| intent).collect();
+    let new: BTreeSet<IntentId> = store::opening::insert(tx, &rows, now).await?.into_iter().collect();
+    let mut states = BTreeMap::new();
+    let (mut shares, mut attempts, mut jobs, mut old) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (order, (intent, opening)) in &intents {
+        if !new.contains(&intent.id) {
+            old.push(*order);
+            continue;
+        }
+        states.insert(*order, intent.state());
+        shares.extend(opening.shares.iter().map(|share| (intent.id, *share)));
+        if intent.last_attempt.is_some() {
+            let ask = opening.attempt_ask();
+            if intent.status == PaymentStatus::Pending {
+                jobs.push(Job::of_attempt(intent, &ask, now));
+            }
+            attempts.push(NewAttempt { intent: intent.id, ask });
+        }
+    }
+    store::opening::insert_shares(tx, &shares).await?;
+    store::records::insert_attempts(tx, &attempts, now).await?;
+    store::jobs::insert(tx, &jobs, due).await?;
+    if !old.is_empty() {
+        for intent in store::intents::of_orders_in(tx, &old).await? {
+            states.insert(intent.order, intent.state());
+        }
+    }
+    Ok((states, jobs))
+}

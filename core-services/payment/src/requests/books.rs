@@ -1,0 +1,43 @@
+//! `payment.v1.{balances,transfers_of,exceptions}`: what the books say, and what a person has to look at.
+
+use std::sync::Arc;
+
+use bodega_domain::{
+    Code, Failure,
+    message::{
+        Page,
+        payment::{Balance, Balances, Exception, Exceptions, TransferView, TransfersOf},
+    },
+};
+use bodega_platform::{Call, DatabaseError};
+use uuid::Uuid;
+
+use crate::{State, limits::PAGE_MAX, store};
+
+pub(crate) async fn balances(state: Arc<State>, _call: Call, request: Balances) -> Result<Vec<Balance>, Failure> {
+    let pool = state.context.postgres().pool();
+    Ok(store::ledger::balances(pool, request.merchant).await.map_err(DatabaseError::from)?)
+}
+
+pub(crate) async fn transfers_of(
+    state: Arc<State>,
+    _call: Call,
+    request: TransfersOf,
+) -> Result<Vec<TransferView>, Failure> {
+    let pool = state.context.postgres().pool();
+    Ok(store::ledger::transfers_of(pool, request.order).await.map_err(DatabaseError::from)?)
+}
+
+pub(crate) async fn exceptions(
+    state: Arc<State>,
+    _call: Call,
+    request: Exceptions,
+) -> Result<Page<Exception>, Failure> {
+    let wrong = |_| Failure::new(Code::BadRequest, "The cursor is not one of ours.");
+    let before = request.cursor.as_deref().map(Uuid::try_parse).transpose().map_err(wrong)?;
+    let pool = state.context.postgres().pool();
+    let found = store::records::exceptions(pool, before, PAGE_MAX).await.map_err(DatabaseError::from)?;
+    let full = i64::try_from(found.len()).is_ok_and(|count| count == PAGE_MAX);
+    let next_cursor = found.last().filter(|_| full).map(|(id, _)| id.to_string());
+    Ok(Page { items: found.into_iter().map(|(_, exception)| exception).collect(), next_cursor })
+}

@@ -1,0 +1,47 @@
+//! The requests that this service answers, a file each.
+
+pub(crate) mod attempt;
+pub(crate) mod books;
+pub(crate) mod cancel;
+pub(crate) mod capture;
+pub(crate) mod open;
+pub(crate) mod refund;
+pub(crate) mod state;
+pub(crate) mod webhook;
+
+use bodega_domain::{Failure, failure::Validation, id::OrderId, message::payment::IntentState};
+
+use crate::{
+    State,
+    engine::{Command, Reply},
+    limits::{MESSAGE_ORDERS_MAX, NAME_BYTES_MAX},
+};
+
+/// Submits a command for each order and gives their states in the same order.
+async fn states(
+    state: &State,
+    orders: Vec<OrderId>,
+    command: fn(OrderId) -> Command,
+) -> Result<Vec<IntentState>, Failure> {
+    few_enough(orders.len(), "/orders")?;
+    let asked = orders.into_iter().map(|order| state.command(command(order)));
+    futures::future::join_all(asked).await.into_iter().map(|reply| state_of(reply?)).collect()
+}
+
+fn state_of(reply: Reply) -> Result<IntentState, Failure> {
+    match reply {
+        Reply::State(state) => Ok(*state),
+        Reply::Refund(_) | Reply::Done => Err(Failure::internal()),
+    }
+}
+
+fn few_enough(count: usize, pointer: &str) -> Result<(), Failure> {
+    let mut validation = Validation::new();
+    validation.check(count <= MESSAGE_ORDERS_MAX, pointer, "too_many", "Too many in one message.");
+    validation.finish()
+}
+
+fn name(validation: &mut Validation, pointer: &str, text: &str) {
+    validation.check(!text.is_empty(), pointer, "required", "It must not be empty.");
+    validation.check(text.len() <= NAME_BYTES_MAX, pointer, "too_long", "At most 200 bytes.");
+}

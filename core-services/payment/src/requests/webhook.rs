@@ -1,0 +1,52 @@
+//! `payment.v1.webhook`: a provider's word, verified over its raw bytes, kept as it came, and taken in.
+
+use std::sync::Arc;
+
+use bodega_domain::{
+    Code, Failure,
+    message::{Done, payment::Webhook},
+    payment::Fact,
+    token,
+};
+use bodega_platform::Call;
+
+use crate::{
+    State,
+    changes::RawWebhook,
+    engine::{Command, Target},
+    intent::Lesson,
+    limits::WEBHOOK_BYTES_MAX,
+    provider::{Shown, WebhookError},
+};
+
+pub(crate) async fn webhook(state: Arc<State>, _call: Call, request: Webhook) -> Result<Done, Failure> {
+    let provider = state.providers.get(&request.provider).ok_or_else(|| Failure::from(Code::NotFound))?;
+    let body = token::from_base64url(&request.body).ok_or_else(|| Failure::from(Code::MalformedBody))?;
+    if body.len() > WEBHOOK_BYTES_MAX {
+        return Err(Code::PayloadTooLarge.into());
+    }
+    let notice =
+        provider.verify(&request.headers, &body, state.context.clock().now()).map_err(|error| match error {
+            WebhookError::Signature => Failure::from(Code::WebhookSignatureInvalid),
+            WebhookError::Body => Failure::from(Code::MalformedBody),
+        })?;
+    let mut lesson = Lesson::default();
+    let target = match notice.shown {
+        Some(Shown::Intent(seen)) => {
+            let target = match seen.intent {
+                Some(intent) => Target::Intent(intent),
+                None => Target::Reference(request.provider.clone(), seen.reference.clone()),
+            };
+            lesson.seen = Some(seen);
+            target
+        }
+        Some(Shown::Dispute(reference, amount)) => {
+            lesson.facts.push(Fact::Disputed(amount));
+            Target::Reference(request.provider.clone(), reference)
+        }
+        None => Target::Nothing,
+    };
+    let raw = RawWebhook { provider: request.provider, event: notice.event, body };
+    state.command(Command::Learn { target, lesson: Box::new(lesson), raw: Some(raw) }).await?;
+    Ok(Done {})
+}

@@ -1,0 +1,108 @@
+//! `settlement`: the provider's own account of the money, and what follows from laying it beside ours.
+
+use bodega_domain::{
+    Timestamp,
+    id::{IntentId, OrderId},
+};
+use bodega_platform::Entropy;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::provider::SettlementLine;
+
+/// When the newest line of a provider was settled.
+pub(crate) async fn newest(pool: &PgPool, provider: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+    let at: Option<OffsetDateTime> = sqlx::query_scalar("select max(settled_at) from settlement where provider = $1")
+        .bind(provider)
+        .fetch_one(pool)
+        .await?;
+    Ok(at.map(Timestamp::from))
+}
+
+/// Keeps lines that are new and books their fees, in one statement. Gives how many fees were booked.
+pub(crate) async fn insert(
+    pool: &PgPool,
+    provider: &str,
+    lines: &[SettlementLine],
+    now: Timestamp,
+    entropy: &Entropy,
+) -> Result<u64, sqlx::Error> {
+    let ids = || lines.iter().map(|_| entropy.uuid(now)).collect::<Vec<_>>();
+    let done = sqlx::query(
+        "with x as (
+             select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
+                 $8::timestamptz[], $9::uuid[], $10::uuid[])
+                 as x (line, kind, reference, amount, fee, currency, settled_at, transfer, journal)),
+         new as (
+             insert into settlement (provider, line, kind, reference, intent, amount, fee, currency, settled_at)
+             select $1, x.line, x.kind, x.reference, i.id, x.amount, x.fee, x.currency, x.settled_at
+             from x left join intent i on i.provider = $1 and i.provider_ref = x.reference
+             order by x.line
+             on conflict do nothing returning line, intent, fee, currency)
+         insert into transfer (id, journal, intent, order_id, at, debit, credit, amount, currency, merchant, reason)
+         select x.transfer, x.journal, new.intent, i.order_id, $11, 'provider_fees', 'provider_clearing', new.fee,
+             new.currency, null, 'provider_fee'
+         from new join x on x.line = new.line left join intent i on i.id = new.intent
+         where new.fee > 0",
+    )
+    .bind(provider)
+    .bind(lines.iter().map(|line| line.line.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.kind.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.reference.clone()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.amount).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.fee).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.currency.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| OffsetDateTime::from(line.at)).collect::<Vec<_>>())
+    .bind(ids())
+    .bind(ids())
+    .bind(OffsetDateTime::from(now))
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Asks anew about intents of which the provider settled more than we have heard: a webhook was lost. Gives how many.
+pub(crate) async fn ask_about_unheard(pool: &PgPool, provider: &str, now: Timestamp) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "insert into job (kind, subject, intent, due_at, created_at)
+         select 'poll', i.id, i.id, $2, $2
+         from intent i
+         join (select intent,
+                   coalesce(sum(amount) filter (where kind = 'charge'), 0) as charged,
+                   -coalesce(sum(amount) filter (where kind = 'refund'), 0) as returned
+               from settlement where provider = $1 and intent is not null group by intent) s on s.intent = i.id
+         where s.charged > i.captured or s.returned > i.refunded
+         on conflict do nothing",
+    )
+    .bind(provider)
+    .bind(OffsetDateTime::from(now))
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Intents whose transfers do not add up to what their row says is booked. There are none, unless something is broken.
+pub(crate) async fn books_that_differ(pool: &PgPool) -> Result<Vec<(IntentId, OrderId)>, sqlx::Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select i.id, i.order_id
+         from intent i
+         left join (
+             select intent,
+                 sum(case when debit = 'provider_clearing' then amount
+                          when credit = 'provider_clearing' then -amount else 0 end) as clearing,
+                 sum(case when credit = 'customer_unapplied' then amount
+                          when debit = 'customer_unapplied' then -amount else 0 end) as unapplied
+             from transfer where reason <> 'provider_fee' group by intent) t on t.intent = i.id
+         where coalesce(t.clearing, 0) <> i.booked_captured - i.booked_refunded - i.booked_disputed
+            or coalesce(t.unapplied, 0)
+               <> i.booked_captured - i.booked_applied - (i.booked_refunded - i.booked_applied_refunded)
+         limit 100",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(intent, order)| (IntentId::from_u128(intent.as_u128()), OrderId::from_u128(order.as_u128())))
+        .collect())
+}

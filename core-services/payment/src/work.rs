@@ -1,0 +1,239 @@
+//! Calls to providers: made outside any transaction, by job rows that are there before and gone after.
+
+use std::sync::Arc;
+
+use bodega_domain::payment::Fact;
+use bodega_platform::{Batcher, Context};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::{
+    engine::{Command, Reply, Target},
+    intent::{AttemptWord, JobWord, Lesson, RefundWord},
+    job::{Job, JobKind},
+    limits::{JOB_LEASE_MS, JOB_LOOK_MS, JOB_TAKE_MAX, PROVIDER_KEY_HOURS},
+    provider::{Pay, Provider, ProviderError, Providers, Seen},
+    store,
+};
+
+/// What commands come back with.
+pub(crate) type Outcome = Result<Reply, bodega_domain::Failure>;
+
+/// Makes calls.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) context: Context,
+    pub(crate) providers: Providers,
+    pub(crate) commands: Batcher<Command, Outcome>,
+    pub(crate) waiting: Arc<Mutex<mpsc::Receiver<Job>>>,
+    pub(crate) jobs: mpsc::Sender<Job>,
+}
+
+impl Worker {
+    /// Makes one call after the other, until the stop.
+    pub(crate) async fn run(self) {
+        let stopping = self.context.tasks().stopping();
+        loop {
+            let next = async { self.waiting.lock().await.recv().await };
+            let job = tokio::select! {
+                () = stopping.cancelled() => return,
+                job = next => job,
+            };
+            let Some(job) = job else { return };
+            self.make(job).await;
+        }
+    }
+
+    async fn make(&self, job: Job) {
+        let (kind, intent) = (job.kind, job.intent);
+        let Some(provider) = self.providers.get(&job.provider) else {
+            tracing::error!(provider = job.provider, %intent, "a payment's provider is not configured any more");
+            return;
+        };
+        let lesson = call(provider.as_ref(), &self.context, job).await;
+        self.context.failpoints().hit("payment.after_call").await;
+        let command = Command::Learn { target: Target::Intent(intent), lesson: Box::new(lesson), raw: None };
+        // What cannot be written now is asked again: the row of the job is still there.
+        match self.commands.submit(command).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(failure)) => tracing::warn!(%failure, ?kind, %intent, "an answer of the provider was not written"),
+            Err(error) => tracing::warn!(%error, ?kind, %intent, "an answer of the provider was not written"),
+        }
+    }
+
+    /// Takes what is due: what a crash left, what has to be asked again, what was too much at once.
+    pub(crate) async fn look(self) {
+        let postgres = self.context.postgres();
+        match store::jobs::all_due(postgres.pool(), self.context.clock().now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "calls to providers are taken up again"),
+            Err(error) => {
+                tracing::warn!(%error, "calls that were under way cannot be read");
+                return;
+            }
+        }
+        let tasks = self.context.tasks();
+        loop {
+            let now = self.context.clock().now();
+            match store::jobs::take(postgres.pool(), now, now.plus_ms(JOB_LEASE_MS), JOB_TAKE_MAX).await {
+                Ok(jobs) => {
+                    for job in jobs {
+                        if self.jobs.send(job).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "calls that are due cannot be read"),
+            }
+            if tasks.pause(std::time::Duration::from_millis(JOB_LOOK_MS)).await {
+                return;
+            }
+        }
+    }
+}
+
+/// Makes a call and says what it taught.
+async fn call(provider: &dyn Provider, context: &Context, job: Job) -> Lesson {
+    let mut lesson = match job.kind {
+        JobKind::Pay => pay(provider, context, &job).await,
+        JobKind::Capture => capture(provider, &job).await,
+        JobKind::Cancel => cancel(provider, &job).await,
+        JobKind::Refund => refund(provider, &job).await,
+        JobKind::Poll => poll(provider, &job).await,
+    };
+    let word = lesson.job.take().map_or(JobWord::Done, |(_, word)| word);
+    lesson.job = Some((job, word));
+    lesson
+}
+
+/// A lesson without a word about its job; [`call`] adds the job.
+fn lesson(job: &Job, seen: Option<Seen>, word: JobWord) -> Lesson {
+    Lesson { seen, job: Some((job.clone(), word)), ..Lesson::default() }
+}
+
+/// Nothing was learned but that it has to be asked again.
+fn again(job: &Job, error: &ProviderError) -> Lesson {
+    tracing::warn!(kind = ?job.kind, intent = %job.intent, tries = job.tries, %error, "the provider is asked again");
+    lesson(job, None, JobWord::Again)
+}
+
+async fn pay(provider: &dyn Provider, context: &Context, job: &Job) -> Lesson {
+    let attempt = job.attempt();
+    let pay = Pay {
+        intent: job.intent,
+        order: job.order,
+        amount: job.amount,
+        method: &job.method,
+        return_url: job.return_url.as_deref(),
+        attempt,
+    };
+    let age_ms = context.clock().now().ms_since(job.created_at);
+    let result = if age_ms > PROVIDER_KEY_HOURS * 3_600_000 {
+        // The key may be forgotten: asking again could pay twice, so ask what there is.
+        found(provider, job).await
+    } else {
+        match &job.reference {
+            None => provider.pay(pay).await,
+            Some(reference) => provider.confirm(reference, pay).await,
+        }
+    };
+    match result {
+        Ok(seen) => {
+            let reference = seen.observation.attempt.as_ref().map_or_else(|| attempt.to_string(), |(r, _)| r.clone());
+            let word = AttemptWord::Answered(reference);
+            Lesson { attempt: Some((attempt, word)), ..lesson(job, Some(seen), JobWord::Done) }
+        }
+        Err(ProviderError::Refused { code, seen }) => {
+            tracing::info!(intent = %job.intent, %attempt, code, "the provider does not take this attempt");
+            let reference = attempt.to_string();
+            Lesson {
+                facts: vec![Fact::Refused(reference.clone())],
+                attempt: Some((attempt, AttemptWord::Answered(reference))),
+                ..lesson(job, seen.map(|seen| *seen), JobWord::Done)
+            }
+        }
+        Err(error @ ProviderError::Unavailable(_)) => again(job, &error),
+        Err(error @ ProviderError::Unknown(_)) => {
+            Lesson { attempt: Some((attempt, AttemptWord::Unknown)), ..again(job, &error) }
+        }
+    }
+}
+
+async fn found(provider: &dyn Provider, job: &Job) -> Result<Seen, ProviderError> {
+    let nothing = || ProviderError::Refused { code: "never_arrived".to_owned(), seen: None };
+    match &job.reference {
+        Some(reference) => provider.fetch(reference).await,
+        None => provider.find(job.intent).await?.ok_or_else(nothing),
+    }
+}
+
+async fn capture(provider: &dyn Provider, job: &Job) -> Lesson {
+    let Some(reference) = &job.reference else { return lesson(job, None, JobWord::Done) };
+    match provider.capture(reference, job.intent, job.amount).await {
+        Ok(seen) => lesson(job, Some(seen), JobWord::Done),
+        Err(ProviderError::Refused { code, seen }) => {
+            tracing::warn!(intent = %job.intent, code, "the provider refuses a capture");
+            // Refused perhaps because it was done before: what it shows decides.
+            let seen = match seen {
+                Some(seen) => Ok(*seen),
+                None => provider.fetch(reference).await,
+            };
+            match seen {
+                Ok(seen) => {
+                    let short = seen.observation.captured < job.amount.amount();
+                    Lesson { capture_refused: short, ..lesson(job, Some(seen), JobWord::Done) }
+                }
+                Err(error) => again(job, &error),
+            }
+        }
+        Err(error) => again(job, &error),
+    }
+}
+
+async fn cancel(provider: &dyn Provider, job: &Job) -> Lesson {
+    let Some(reference) = &job.reference else {
+        // An attempt under way may still make the intent there.
+        return if job.awaits_answer {
+            lesson(job, None, JobWord::Again)
+        } else {
+            Lesson { facts: vec![Fact::Cancelled], ..lesson(job, None, JobWord::Done) }
+        };
+    };
+    match provider.cancel(reference, job.intent, job.tries).await {
+        Ok(seen) => lesson(job, Some(seen), JobWord::Done),
+        Err(ProviderError::Refused { code, seen }) => {
+            tracing::info!(intent = %job.intent, code, "the provider does not cancel yet");
+            let seen = match seen {
+                Some(seen) => Ok(*seen),
+                None => provider.fetch(reference).await,
+            };
+            match seen {
+                Ok(seen) => {
+                    let over = seen.observation.cancelled || seen.observation.captured > 0;
+                    lesson(job, Some(seen), if over { JobWord::Done } else { JobWord::Again })
+                }
+                Err(error) => again(job, &error),
+            }
+        }
+        Err(error) => again(job, &error),
+    }
+}
+
+async fn refund(provider: &dyn Provider, job: &Job) -> Lesson {
+    let Some(reference) = &job.reference else { return lesson(job, None, JobWord::Done) };
+    let word = |failed| Some(RefundWord { refund: job.refund(), amount: job.amount.amount(), failed });
+    match provider.refund(reference, job.refund(), job.amount).await {
+        Ok(seen) => Lesson { refund: word(None), ..lesson(job, Some(seen), JobWord::Done) },
+        Err(ProviderError::Refused { code, seen }) => {
+            Lesson { refund: word(Some(code)), ..lesson(job, seen.map(|seen| *seen), JobWord::Done) }
+        }
+        Err(error) => again(job, &error),
+    }
+}
+
+async fn poll(provider: &dyn Provider, job: &Job) -> Lesson {
+    let Some(reference) = &job.reference else { return lesson(job, None, JobWord::WhileOpen) };
+    match provider.fetch(reference).await {
+        Ok(seen) => lesson(job, Some(seen), JobWord::WhileOpen),
+        Err(error) => again(job, &error),
+    }
+}
