@@ -67,7 +67,7 @@ pub(crate) fn shop(steps: &Steps, edges: bool, cloudflare: bool) -> Result<Progr
     targets(steps)?;
     cargo::build(steps, "the core", &["build", "-p", "bodega", "-p", "bodega-payment-simulator"])?;
     cargo::build(steps, "the plugin host", &["build", "-p", "bodega-plugin-host"])?;
-    cargo::build(steps, "the promotion plugins", &["run", "--quiet", "-p", "bodega-plugin-build"])?;
+    cargo::build(steps, "the promotion plugins", &["run", "-p", "bodega-plugin-build"])?;
     if edges {
         component(steps)?;
         cargo::build(steps, "the edge host", &["build", "-p", "bodega-edge-host"])?;
@@ -86,7 +86,7 @@ pub(crate) fn component(steps: &Steps) -> Result<(), Fault> {
 
 /// The storefront as a Worker: built and bundled by its own script.
 pub(crate) fn worker(steps: &Steps) -> Result<(), Fault> {
-    cargo::build(steps, "the storefront for workerd", &["run", "--quiet", "-p", "bodega-worker-bundle"])
+    cargo::build(steps, "the storefront for workerd", &["run", "-p", "bodega-worker-bundle"])
 }
 
 /// `cargo xtask build-edge`
