@@ -31,7 +31,13 @@ pub const INSTANCES_MAX: u32 = 4;
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 /// Ticks after which a call is ended whatever its fuel says. The net under the fuel: block copies cost little fuel
 /// however long they take. Fuel decides in all other cases, because time is not the same on every machine.
-pub const EPOCH_TICKS_MAX: u64 = 100;
+pub const EPOCH_TICKS_MAX: u64 = 50;
+
+/// Times in a row that a plugin may be ended by the clock, or lose its process, before it is left out for a while: it
+/// costs every shopper half a second otherwise.
+pub const STRIKES_MAX: u32 = 3;
+/// How long it is left out.
+pub const SUSPENSION: Duration = Duration::from_secs(60);
 
 /// Bytes that a call may hand back.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;

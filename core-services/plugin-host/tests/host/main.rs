@@ -1,6 +1,7 @@
 //! The plugin host as pricing sees it: real processes, real components.
 
 mod admission;
+mod evaluator;
 mod golden;
 mod hostile;
 mod lifecycle;
