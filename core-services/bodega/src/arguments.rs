@@ -37,6 +37,19 @@ pub(crate) enum Command {
         #[arg(long, value_delimiter = ',', value_name = "SERVICES")]
         only: Vec<String>,
     },
+    /// Puts the demo shop into a running core: merchants, products, pictures, stock, promotions, accounts.
+    ///
+    /// Safe to repeat: what is there stays. The accounts get the password in BODEGA_DEMO_PASSWORD, plugins come from the
+    /// folder in BODEGA_DEMO_PLUGINS.
+    #[command(after_help = "Examples:\n  bodega seed --config shop.toml\n  bodega seed --products 100000")]
+    Seed {
+        /// Makes a large catalogue of so many products beside the demo shop.
+        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+        products: u64,
+        /// Writes the demo shop again, over what merchants have changed in it.
+        #[arg(long)]
+        fresh: bool,
+    },
     /// Looks at configuration, connections, migrations, streams, clocks and ports, and says what to do about it.
     #[command(after_help = "Example:\n  bodega doctor --config shop.toml")]
     Doctor,

@@ -3,6 +3,7 @@
 mod arguments;
 mod doctor;
 mod migrate;
+mod seed;
 mod serve;
 mod services;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Serve { only } => serve::run(config, &only).await,
             Command::Migrate { only } => migrate::run(&config, &only).await,
+            Command::Seed { products, fresh } => seed::run(&config, seed::Wanted { products, fresh }).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Keys => Ok(()),
         }

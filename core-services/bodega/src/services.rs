@@ -4,7 +4,15 @@ use bodega_platform::Service;
 
 /// All of them, in the order in which they are migrated and started.
 pub(crate) fn all() -> Vec<Service> {
-    vec![bodega_catalog::service(), bodega_inventory::service()]
+    vec![
+        bodega_identity::service(),
+        bodega_catalog::service(),
+        bodega_inventory::service(),
+        bodega_pricing::service(),
+        bodega_payment::service(),
+        bodega_order::service(),
+        bodega_gateway::service(),
+    ]
 }
 
 /// A name that is not a service.

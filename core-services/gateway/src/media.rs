@@ -57,7 +57,7 @@ mod tests {
             "",
             "a.webp",
             &format!("{hash}.svg"),
-            &format!("{hash}"),
+            hash.as_str(),
             &format!("{hash}.webp/.."),
             &format!("{}.png", hash.to_uppercase()),
         ] {
