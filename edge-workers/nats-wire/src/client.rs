@@ -47,6 +47,9 @@ pub enum RequestErrorKind {
     /// The connection ended before the request was handed to the transport.
     #[error("the connection ended before the request was sent")]
     NotSent,
+    /// The server refused the connection itself, and with it what had been written together with the credentials.
+    #[error("the server refused the connection")]
+    ConnectionRefused,
     /// The connection ended after the request was handed to the transport: it may have been received.
     #[error("the connection ended before the reply")]
     ReplyLost,
@@ -66,7 +69,12 @@ impl RequestErrorKind {
     pub const fn surely_not_received(&self) -> bool {
         matches!(
             self,
-            Self::Refused(_) | Self::TooManyInFlight | Self::NoResponders | Self::Permissions | Self::NotSent
+            Self::Refused(_)
+                | Self::TooManyInFlight
+                | Self::NoResponders
+                | Self::Permissions
+                | Self::NotSent
+                | Self::ConnectionRefused
         )
     }
 }
@@ -270,8 +278,13 @@ impl Client {
         self.inbox_sid = None;
         let (_, transmitted) = self.connection.stream_positions();
         for (token, pending) in self.requests.iter_mut().filter(|(_, pending)| pending.outcome.is_none()) {
-            let kind =
-                if pending.starts_at < transmitted { RequestErrorKind::ReplyLost } else { RequestErrorKind::NotSent };
+            let kind = if pending.starts_at >= transmitted {
+                RequestErrorKind::NotSent
+            } else if self.connection.refused_at_the_door() {
+                RequestErrorKind::ConnectionRefused
+            } else {
+                RequestErrorKind::ReplyLost
+            };
             pending.outcome = Some(Err(kind));
             events.push(ClientEvent::Settled(RequestToken(*token)));
         }

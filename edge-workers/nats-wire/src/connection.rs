@@ -165,6 +165,7 @@ pub struct Connection {
     last_sid: u64,
     pings_outstanding: u32,
     error: Option<ConnectionError>,
+    was_ready: bool,
 }
 
 impl Connection {
@@ -181,6 +182,7 @@ impl Connection {
             last_sid: 0,
             pings_outstanding: 0,
             error: None,
+            was_ready: false,
         }
     }
 
@@ -306,6 +308,22 @@ impl Connection {
         (self.transmitted.saturating_add(self.pending.len() as u64), self.transmitted)
     }
 
+    /// Whether the server refused the connection while it looked at `CONNECT`: it then reads nothing of what follows.
+    /// Other ends before the `PONG` leave that open, for a `PONG` may be lost.
+    pub(crate) fn refused_at_the_door(&self) -> bool {
+        let refused = self.error.as_ref().is_some_and(|error| match error.kind() {
+            ConnectionErrorKind::Server(ServerError::Authorization(text)) => {
+                // Not the expiry or revocation of credentials that had been accepted.
+                text.eq_ignore_ascii_case("authorization violation")
+            }
+            ConnectionErrorKind::Server(
+                ServerError::AuthenticationTimeout | ServerError::MaximumConnections(_) | ServerError::TlsRequired,
+            ) => true,
+            _ => false,
+        });
+        refused && !self.was_ready
+    }
+
     const fn is_open(&self) -> bool {
         matches!(self.state, State::AwaitingPong | State::Ready)
     }
@@ -344,6 +362,7 @@ impl Connection {
             }
             ServerOp::Pong if self.state == State::AwaitingPong => {
                 self.state = State::Ready;
+                self.was_ready = true;
                 events.push(Event::Ready);
             }
             ServerOp::Pong => {

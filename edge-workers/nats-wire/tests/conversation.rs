@@ -198,6 +198,24 @@ fn a_request_knows_whether_it_may_have_been_received() {
 }
 
 #[test]
+fn what_travelled_with_refused_credentials_was_not_received() {
+    let outcome = |before: &[u8], words: &str| {
+        let mut client = greeted();
+        let request = client.begin_request("a.b", &Headers::new(), b"").unwrap();
+        client.transmit();
+        client.receive(before);
+        client.receive(format!("-ERR '{words}'\r\n").as_bytes());
+        client.take_reply(request).unwrap().unwrap_err().kind().clone()
+    };
+    assert_eq!(outcome(b"", "Authorization Violation"), RequestErrorKind::ConnectionRefused);
+    assert_eq!(outcome(b"", "maximum connections exceeded"), RequestErrorKind::ConnectionRefused);
+    assert!(RequestErrorKind::ConnectionRefused.surely_not_received());
+    assert_eq!(outcome(b"", "User Authentication Expired"), RequestErrorKind::ReplyLost);
+    assert_eq!(outcome(b"", "Stale Connection"), RequestErrorKind::ReplyLost);
+    assert_eq!(outcome(b"PONG\r\n", "Authorization Violation"), RequestErrorKind::ReplyLost);
+}
+
+#[test]
 fn a_refusal_of_one_subject_leaves_the_others_alone() {
     let mut client = ready();
     let allowed = client.begin_request("a.allowed", &Headers::new(), b"").unwrap();

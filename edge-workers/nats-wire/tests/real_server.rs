@@ -278,7 +278,7 @@ fn each_kind_of_credentials_is_accepted_and_a_wrong_one_refused() {
             let mut wire = Wire::open(&server, Options { credentials: refused, ..Options::default() }, INBOX);
             // Begun together with the handshake, the request ends with it.
             let request = wire.request("a", &Headers::new(), b"");
-            assert!(wire.reply(request).is_err());
+            assert_eq!(wire.reply(request).unwrap_err().kind(), &RequestErrorKind::ConnectionRefused);
             let kind = wire.closed();
             assert!(matches!(kind, Some(ConnectionErrorKind::Server(ServerError::Authorization(_)))), "{kind:?}");
         }
