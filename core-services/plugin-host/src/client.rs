@@ -2,13 +2,15 @@
 //!
 //! * [`Pool::run`] runs a batch in one process. When that process dies or hangs, each call is run again alone, so that
 //!   only the culprit's ends in [`Outcome::HostLost`]: a plugin never costs the shopper another plugin's discount.
-//!   A plugin's calls are pure, so running one twice is no harm.
+//!   A plugin's calls are pure, so running one twice is no harm. A plugin that goes on wasting time is left out for a
+//!   while.
 //! * [`Pool::admit`] checks an upload in a process of its own, because compiling a stranger's code may take long or
 //!   end badly, and quotes must not wait for that.
 //!
 //! A caller that gives up drops the future; the process that was still busy for it is killed and not used again.
 
 mod process;
+mod strikes;
 
 use crate::{
     limits::{CALLS_MAX, EPOCH_TICK, EPOCH_TICKS_MAX},
@@ -25,6 +27,7 @@ use std::{
     },
     time::Duration,
 };
+use strikes::Strikes;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -110,6 +113,7 @@ struct Inner {
     known: Mutex<HashMap<Hash, Component>>,
     alive: Arc<Mutex<BTreeSet<u32>>>,
     started: AtomicU64,
+    strikes: Strikes,
 }
 
 impl Pool {
@@ -126,6 +130,7 @@ impl Pool {
                 known: Mutex::default(),
                 alive: Arc::default(),
                 started: AtomicU64::new(0),
+                strikes: Strikes::default(),
             }),
         }
     }
@@ -209,6 +214,28 @@ impl Pool {
     /// # Errors
     /// All processes stay busy, none can be started, or the batch makes no sense. What a plugin does is no error.
     pub async fn run(&self, batch: &Batch) -> Result<Vec<Verdict>, Error> {
+        let strikes = &self.inner.strikes;
+        let left_out: Vec<bool> = batch.calls.iter().map(|call| strikes.suspended(&call.plugin)).collect();
+        let mut ran = if left_out.contains(&true) {
+            let asked = batch.calls.iter().zip(&left_out).filter(|(_, left_out)| !**left_out);
+            let calls = asked.map(|(call, _)| call.clone()).collect();
+            self.run_all(&Batch { carts: batch.carts.clone(), calls }).await?
+        } else {
+            self.run_all(batch).await?
+        }
+        .into_iter();
+        let suspended = Verdict { outcome: Outcome::Suspended, fuel: 0 };
+        let verdicts: Vec<Verdict> = left_out
+            .into_iter()
+            .map_while(|left_out| if left_out { Some(suspended.clone()) } else { ran.next() })
+            .collect();
+        for (call, verdict) in batch.calls.iter().zip(&verdicts) {
+            strikes.count(&call.plugin, &verdict.outcome);
+        }
+        Ok(verdicts)
+    }
+
+    async fn run_all(&self, batch: &Batch) -> Result<Vec<Verdict>, Error> {
         if batch.calls.is_empty() {
             return Ok(Vec::new());
         }

@@ -259,6 +259,8 @@ pub enum Outcome {
     TimedOut,
     /// The process has no component of this name; [`client`](crate::client) loads it and asks again.
     NotLoaded,
+    /// It was not run, because it has wasted too much time lately.
+    Suspended,
     /// The process died, hung or would not start, on this call alone.
     HostLost {
         /// What was seen of it.
@@ -286,7 +288,7 @@ impl From<&Outcome> for PluginOutcome {
             Outcome::OutOfMemory => Self::OutOfMemory,
             Outcome::OutputTooLarge => Self::OutputTooLarge,
             Outcome::InvalidOutput { .. } => Self::InvalidOutput,
-            Outcome::TimedOut | Outcome::NotLoaded | Outcome::HostLost { .. } => Self::Unavailable,
+            Outcome::TimedOut | Outcome::NotLoaded | Outcome::Suspended | Outcome::HostLost { .. } => Self::Unavailable,
         }
     }
 }

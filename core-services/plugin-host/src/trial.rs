@@ -59,7 +59,7 @@ impl Report {
                 Outcome::OutputTooLarge => "answered with more than it may".into(),
                 Outcome::InvalidOutput { detail } => format!("answered with nonsense: {detail}"),
                 Outcome::TimedOut => "took too long".into(),
-                Outcome::NotLoaded => "was not loaded".into(),
+                Outcome::NotLoaded | Outcome::Suspended => "was not run".into(),
                 Outcome::HostLost { detail } => format!("took its process along: {detail}"),
             };
             Some(Objection::Broke { cart: case.cart.clone(), how })

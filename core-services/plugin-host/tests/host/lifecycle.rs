@@ -3,7 +3,7 @@
 use crate::support::{batch, call, cart, effects, kill, options, plugin, pool, program, until};
 use bodega_plugin_host::{
     client::{Error, Options, Pool},
-    limits::CALLS_MAX,
+    limits::{CALLS_MAX, STRIKES_MAX},
     protocol::{Batch, Call, Hash, Outcome},
 };
 use std::{fs, process::Command, time::Duration};
@@ -82,6 +82,20 @@ async fn when_every_host_is_busy_the_caller_is_told() {
     let answer = hasty.run(&batch(cart(1), vec![slow()])).await;
     assert!(matches!(answer, Err(Error::Busy)), "{answer:?}");
     assert_eq!(asking.await.expect("no panic").expect("verdicts")[0].outcome, Outcome::TimedOut);
+}
+
+#[tokio::test]
+async fn a_plugin_that_wastes_time_again_and_again_is_left_out_and_the_others_are_not() {
+    let (pool, _folder) = pool(1, &["buy-x-get-y", "endless-loop"]);
+    let asks = batch(cart(2), vec![good(), slow(), good()]);
+    for _ in 0..STRIKES_MAX {
+        let verdicts = pool.run(&asks).await.expect("verdicts");
+        assert_eq!(verdicts[1].outcome, Outcome::TimedOut);
+    }
+    let verdicts = pool.run(&asks).await.expect("verdicts");
+    assert_eq!(verdicts[1].outcome, Outcome::Suspended);
+    assert_eq!(effects(&verdicts[0]).len(), 1);
+    assert_eq!(verdicts[0], verdicts[2]);
 }
 
 #[tokio::test]

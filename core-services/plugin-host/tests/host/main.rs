@@ -1,8 +1,8 @@
 //! The plugin host as pricing sees it: real processes, real components.
 
 mod admission;
-mod evaluator;
 mod golden;
 mod hostile;
 mod lifecycle;
 mod support;
+mod trial;
