@@ -49,6 +49,8 @@ const NAMES = [
   "NATS_NKEY_SEED",
   "NATS_JWT",
   "NATS_INBOX_PREFIX",
+  // Arms a path that panics: for tests.
+  "PLANTED_PANIC",
 ];
 const bindings = {};
 for (const name of NAMES) {

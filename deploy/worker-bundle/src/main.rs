@@ -28,9 +28,9 @@ struct Arguments {
     /// Let binaryen make the WebAssembly smaller: for a deployment; takes a while
     #[arg(long)]
     optimise: bool,
-    /// Add a path that panics, for the test that a panic costs its own request only
+    /// Do not install what runs the worker in workerd (tests/workerd), only what builds it
     #[arg(long)]
-    planted_panic: bool,
+    without_runner: bool,
 }
 
 /// Why there is no worker.
@@ -81,6 +81,9 @@ fn bundle(arguments: &Arguments) -> Result<(), BundleError> {
 
     let wasm = compile(arguments, workspace, &target)?;
     npm::install(here)?;
+    if !arguments.without_runner {
+        npm::install(&workspace.join("tests/workerd"))?;
+    }
     // The glue goes beside the bundle, not into it: a deployment uploads the folder as it is.
     let mut glue_folder = out.clone().into_os_string();
     glue_folder.push("-glue");
@@ -126,9 +129,6 @@ fn compile(arguments: &Arguments, workspace: &Path, target: &Path) -> Result<Pat
     // Stripping all would take the section from which the generator learns what the WebAssembly may use.
     let strip = format!("CARGO_PROFILE_{}_STRIP", arguments.profile.to_uppercase().replace('-', "_"));
     command.env(strip, "debuginfo");
-    if arguments.planted_panic {
-        command.args(["--features", "planted-panic"]);
-    }
     run("cargo", "install a Rust toolchain from https://rustup.rs", &mut command)?;
     // The one profile whose folder has another name.
     let folder = if arguments.profile == "dev" { "debug" } else { &arguments.profile };

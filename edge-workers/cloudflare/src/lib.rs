@@ -22,23 +22,26 @@ use platform::CloudflarePlatform;
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let request = exchange::request(request).await?;
-    #[cfg(feature = "planted-panic")]
-    planted_panic(&request.path, &env).await;
+    if request.path.starts_with(PLANTED_PANIC) {
+        planted_panic(&request.path, &env).await;
+    }
     let platform = CloudflarePlatform::new(env, context);
     exchange::response(bodega_storefront::handle(&platform, request).await)
 }
 
-/// What must never happen, to see that it costs its own request only.
-#[cfg(feature = "planted-panic")]
+/// Where a panic is planted, in a worker that has the variable of that name.
+const PLANTED_PANIC: &str = "/_edge/v1/planted-panic";
+
+/// What must never happen, to see that it costs its own requests only: always compiled, so that what is tried is what is
+/// shipped, and armed by a variable that no deployment has.
 #[allow(clippy::panic)]
 async fn planted_panic(path: &str, env: &Env) {
-    match path {
-        "/_edge/v1/panic" => panic!("planted"),
-        "/_edge/v1/panic-late" => {
-            // After a wait the runtime has nobody to give an exception to.
-            let _ = kv::get(env, "planted").await;
-            panic!("planted late");
-        }
-        _ => {}
+    if settings::Settings::new(env.clone()).get("planted_panic").is_none() {
+        return;
     }
+    if path.ends_with("/late") {
+        // After a wait the runtime has nobody to give an exception to.
+        let _ = kv::get(env, "planted").await;
+    }
+    panic!("planted");
 }

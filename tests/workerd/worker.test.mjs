@@ -1,0 +1,150 @@
+// What only the Cloudflare adapter does. What the shop does is tried by the end-to-end suite, against this edge too.
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { connect, headers } from "@nats-io/transport-node";
+import { eventually, Nats, Worker } from "./harness.mjs";
+
+// A command: its failures are the shopper's to know.
+const SUBJECT = "identity.v1.register";
+const REGISTER = {
+  method: "POST",
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify({ email: "a@example.org", password: "a long enough password", name: "A" }),
+};
+const ask = (worker) => worker.ask("/api/v1/register", REGISTER);
+const REFUSAL = JSON.stringify({ failure: { code: "too_many_requests", detail: "From the service.", fields: [], retry_after_s: 7 } });
+
+// A service that answers with a failure only it can have given, and remembers what it was asked.
+async function service(t, url, options = {}) {
+  const nats = await connect({ servers: url, ...options });
+  t.after(() => nats.close());
+  const asked = [];
+  nats.subscribe(SUBJECT, {
+    callback(_, message) {
+      asked.push(message);
+      message.respond(REFUSAL, { headers: headers() });
+    },
+  });
+  await nats.flush();
+  return asked;
+}
+
+test("a request reaches a service over NATS, with the id that the shopper gets", async (t) => {
+  const nats = await Nats.start(t);
+  const asked = await service(t, nats.url);
+  const worker = await Worker.start(t, { NATS_URL: nats.url });
+  const answer = await ask(worker);
+  assert.equal(answer.code, "too_many_requests");
+  assert.equal(answer.detail, "From the service.");
+  assert.match(answer.id, /^req_/);
+  assert.deepEqual(asked.map((message) => message.headers.get("Bodega-Request-Id")), [answer.id]);
+});
+
+test("overlapping requests share one connection and get each their own answer", async (t) => {
+  const nats = await Nats.start(t);
+  const asked = await service(t, nats.url);
+  const worker = await Worker.start(t, { NATS_URL: nats.url });
+  const answers = await Promise.all(Array.from({ length: 64 }, () => ask(worker)));
+  assert.deepEqual(new Set(answers.map((answer) => answer.code)), new Set(["too_many_requests"]));
+  const ids = asked.map((message) => message.headers.get("Bodega-Request-Id"));
+  assert.deepEqual(new Set(ids), new Set(answers.map((answer) => answer.id)));
+  const inboxes = asked.map((message) => message.reply.slice(0, message.reply.lastIndexOf(".")));
+  assert.equal(new Set(inboxes).size, 1, "one connection, one inbox");
+  assert.match(inboxes[0], /^_INBOX\.edge-cloudflare\.[0-9a-f]{32}$/);
+});
+
+test("with the credentials of an edge it reads its own inbox; with wrong ones the answer is a typed problem", async (t) => {
+  const nats = await Nats.start(
+    t,
+    `authorization { users: [
+      { user: "edge-cloudflare", password: "right", permissions: { publish: ["${SUBJECT}"], subscribe: ["_INBOX.edge-cloudflare.>"] } }
+      { user: "core", password: "core" } ] }`,
+  );
+  await service(t, nats.url, { user: "core", pass: "core" });
+  for (const [password, code] of [["right", "too_many_requests"], ["wrong", "core_unavailable"]]) {
+    const worker = await Worker.start(t, { NATS_URL: nats.url, NATS_USER: "edge-cloudflare", NATS_PASSWORD: password });
+    const answer = await ask(worker);
+    assert.equal(answer.code, code);
+    assert.equal(answer.status, code === "too_many_requests" ? 429 : 503);
+  }
+});
+
+test("NATS killed: a typed problem, and once it is back the next request is served", async (t) => {
+  const nats = await Nats.start(t);
+  await service(t, nats.url, { maxReconnectAttempts: -1, reconnectTimeWait: 20 });
+  const worker = await Worker.start(t, { NATS_URL: nats.url });
+  assert.equal((await ask(worker)).code, "too_many_requests");
+  await nats.kill();
+  const away = await ask(worker);
+  assert.deepEqual([away.status, away.code, away.media], [503, "core_unavailable", "application/problem+json"]);
+  await nats.restart();
+  await eventually("the service answers again", async () => (await ask(worker)).code === "too_many_requests");
+});
+
+test("a service that is silent leaves the outcome unknown; one that is absent surely did nothing", async (t) => {
+  const nats = await Nats.start(t);
+  const listener = await connect({ servers: nats.url });
+  t.after(() => listener.close());
+  const worker = await Worker.start(t, { NATS_URL: nats.url });
+  const absent = await ask(worker);
+  assert.deepEqual([absent.status, absent.code], [503, "core_unavailable"]);
+  const heard = [];
+  listener.subscribe(SUBJECT, { callback: (_, message) => heard.push(message) });
+  await listener.flush();
+  const silent = await ask(worker);
+  assert.equal(heard.length, 1, "asked once, and not again without being told to");
+  assert.deepEqual([silent.status, silent.code], [202, "outcome_unknown"]);
+});
+
+test("a panic costs the requests of its instance only: they get a problem, and the next are served", async (t) => {
+  const nats = await Nats.start(t);
+  await service(t, nats.url);
+  const worker = await Worker.start(t, { NATS_URL: nats.url, PLANTED_PANIC: "1" });
+  for (const path of ["/_edge/v1/planted-panic", "/_edge/v1/planted-panic/late"]) {
+    assert.equal((await ask(worker)).code, "too_many_requests");
+    const broken = await worker.ask(path);
+    assert.deepEqual([broken.status, broken.code, broken.media], [500, "internal", "application/problem+json"], path);
+    assert.ok(!JSON.stringify(broken).includes("planted"), "nothing of the inside is told");
+    assert.equal((await ask(worker)).code, "too_many_requests", "a new instance, a new link");
+    assert.equal((await worker.fetch("/api/v1/cart")).status, 200, "cells too");
+  }
+});
+
+test("a path that panics is there for nobody who did not ask for it", async (t) => {
+  const worker = await Worker.start(t, {});
+  assert.equal((await worker.fetch("/_edge/v1/planted-panic")).status, 404);
+});
+
+test("hostile requests are problems and not traps", async (t) => {
+  const worker = await Worker.start(t, {});
+  const json = { "content-type": "application/json" };
+  for (const [path, options, status] of [
+    ["/api/v1/session", { method: "POST", headers: json, body: "{" }, 400],
+    ["/api/v1/session", { method: "POST", headers: json, body: Buffer.alloc(5 * 1024 * 1024, 32) }, 413],
+    ["/_edge/v1/ingest", { method: "POST", body: Buffer.alloc(4096, 255) }, 401],
+    ["/api/v1/cart", { headers: { cookie: "bodega_cart=\xff\xfe; bodega_session=g1..." } }, 200],
+    ["/api/v1/%ff%00", {}, 404],
+    ["/api/v1/nothing", { method: "QUERY" }, 404],
+  ]) {
+    const response = await worker.fetch(path, options);
+    assert.equal(response.status, status, path);
+    if (status >= 400) assert.equal(response.headers.get("content-type"), "application/problem+json", path);
+  }
+});
+
+test("workerd ends with its runner, however that ends", { skip: process.platform !== "linux" }, async (t) => {
+  const worker = await Worker.start(t, {});
+  const runner = `${worker.child.process.pid}`;
+  const parentOf = (pid) => readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ")[1];
+  const children = readdirSync("/proc").filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && parentOf(pid) === runner;
+    } catch {
+      return false;
+    }
+  });
+  assert.ok(children.length > 0, "workerd is a child of the runner");
+  await worker.child.stop("SIGKILL");
+  await eventually("workerd is gone", () => children.every((pid) => !existsSync(`/proc/${pid}/exe`)));
+});
