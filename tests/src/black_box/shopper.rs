@@ -30,7 +30,6 @@ impl Answer {
     /// # Panics
     /// When it is another one; shows the answer.
     #[track_caller]
-    #[must_use]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json
@@ -188,12 +187,12 @@ impl Shopper {
     /// When there are fewer.
     pub async fn skus(&self, count: usize) -> Vec<String> {
         let list = self.get("/api/v1/products?limit=50").await.expect(200);
-        let mut found = Vec::new();
+        let mut found: Vec<String> = Vec::new();
         for item in list["items"].as_array().into_iter().flatten() {
             let slug = item["slug"].as_str().unwrap_or_default();
             let product = self.get(&format!("/api/v1/products/{slug}")).await.expect(200);
-            let skus = product["skus"].as_array().or_else(|| product["variants"].as_array());
-            let available = skus.into_iter().flatten().find(|sku| sku["band"] == "in_stock");
+            let mut skus = product["variants"].as_array().into_iter().flatten();
+            let available = skus.find(|sku| sku["band"] == "in_stock");
             found.extend(available.and_then(|sku| sku["sku"].as_str()).map(str::to_owned));
             if found.len() >= count {
                 return found;

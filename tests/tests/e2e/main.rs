@@ -1,1 +1,8 @@
 //! What a shopper sees, and what a client may rely on: black box, at every edge.
+
+mod buying;
+mod carts;
+mod hostile;
+mod once;
+mod pages;
+mod quotes;

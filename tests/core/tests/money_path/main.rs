@@ -1,0 +1,8 @@
+//! The money path on the bus alone: quote → hold → order → intent → simulator → webhook → post → capture → ledger.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod limits;
+mod payment;
+mod place;
+mod shop;

@@ -1,0 +1,167 @@
+//! Every credential of the bus is tried on every subject: what `deploy/nats/permissions.toml` grants, and nothing else.
+
+use async_nats::{Client, ConnectOptions, Event};
+use bodega_stack::shop::bus::{Credential, Permissions, server_configuration};
+use bodega_tests::{Servers, eventually_within, workspace_root};
+use futures::StreamExt;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const EDGE: &str = "edge-1";
+
+struct User {
+    credential: Credential,
+    client: Client,
+    violations: Arc<Mutex<Vec<String>>>,
+}
+
+async fn connect(url: &str, credential: Credential) -> User {
+    let violations = Arc::new(Mutex::new(Vec::new()));
+    let seen = violations.clone();
+    let client = ConnectOptions::with_user_and_password(credential.user.clone(), credential.password.clone())
+        .custom_inbox_prefix(format!("_INBOX.{}", credential.user))
+        .event_callback(move |event| {
+            let seen = seen.clone();
+            async move {
+                if let Event::ServerError(error) = event {
+                    seen.lock().expect("no other test panicked with it").push(error.to_string());
+                }
+            }
+        })
+        .connect(url)
+        .await
+        .unwrap_or_else(|error| panic!("{} connects: {error}", credential.user));
+    User { credential, client, violations }
+}
+
+/// Whether a subject is within one of the granted patterns.
+fn granted(patterns: &[String], subject: &str) -> bool {
+    patterns.iter().any(|pattern| {
+        let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
+        loop {
+            match (pattern.next(), subject.next()) {
+                (Some(">"), Some(_)) | (None, None) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(a), Some(b)) if a == b => {}
+                _ => return false,
+            }
+        }
+    })
+}
+
+fn subjects(permissions: &Permissions) -> BTreeSet<String> {
+    let mut all: BTreeSet<String> =
+        ["secret.internal", "evt.stranger.v1.x", "$SYS.REQ.SERVER.PING", "edgefeed.v1.product"]
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+    for owner in permissions.services() {
+        for tail in ["v1.get", "v1.place", "v1.quote", "v1.merge", "v1.sign_in", "v1.internal_only"] {
+            all.insert(format!("{owner}.{tail}"));
+        }
+        all.insert(format!("evt.{owner}.v1.something"));
+        all.insert(format!("_INBOX.{owner}.abc.1"));
+    }
+    all.extend(
+        ["$JS.API.STREAM.CREATE.x", "$JS.API.STREAM.DELETE.x", "$JS.API.STREAM.PURGE.x", "$JS.API.CONSUMER.LIST.x"]
+            .map(str::to_owned),
+    );
+    all.extend(permissions.of_edge(EDGE).publish);
+    all
+}
+
+fn credentials(permissions: &Permissions) -> Vec<Credential> {
+    let services = permissions.services().map(|service| Credential {
+        user: service.to_owned(),
+        password: format!("password of {service}"),
+        subjects: permissions.of_service(service).unwrap_or_else(|| panic!("{service} is listed")),
+    });
+    let edge = |name: &str| Credential {
+        user: name.to_owned(),
+        password: format!("password of {name}"),
+        subjects: permissions.of_edge(name),
+    };
+    services.chain([edge(EDGE), edge("edge-2")]).collect()
+}
+
+#[tokio::test]
+async fn a_credential_may_what_is_listed_and_nothing_else() {
+    let list = std::fs::read_to_string(workspace_root().join("deploy/nats/permissions.toml")).expect("the list");
+    let permissions = Permissions::parse(&list).expect("the list is well formed");
+    let credentials = credentials(&permissions);
+    let file = std::env::temp_dir().join(format!("bodega-nats-{}.conf", std::process::id()));
+    std::fs::write(&file, server_configuration(&credentials)).expect("the configuration is written");
+    let servers = Servers::start_with(Some(file.clone())).await.expect("servers");
+
+    let strangers = ConnectOptions::new().connect(servers.nats_url()).await;
+    assert!(strangers.is_err(), "nobody connects without a credential");
+
+    let subjects = subjects(&permissions);
+    for credential in credentials {
+        let user = connect(&servers.nats_url(), credential).await;
+        for subject in &subjects {
+            user.client.publish(subject.clone(), "x".into()).await.expect("handed to the client");
+            let _ = user.client.subscribe(subject.clone()).await.expect("handed to the client");
+        }
+        check(&user, &subjects).await;
+    }
+    std::fs::remove_file(&file).expect("the configuration is removed");
+}
+
+async fn check(user: &User, subjects: &BTreeSet<String>) {
+    let Credential { user: name, subjects: granted_to, .. } = &user.credential;
+    let forbidden = |verb: &str, patterns: &[String]| -> BTreeSet<String> {
+        subjects
+            .iter()
+            .filter(|subject| !granted(patterns, subject))
+            .map(|subject| format!("{verb} to \"{}\"", subject.to_lowercase()))
+            .collect()
+    };
+    let mut expected = forbidden("publish", &granted_to.publish);
+    expected.extend(forbidden("subscription", &granted_to.subscribe));
+    // The server answers in order: when this comes back, every violation has been told.
+    user.client.flush().await.expect("the server answers");
+    let (expected, violations) = (&expected, &user.violations);
+    eventually_within(Duration::from_secs(10), &format!("all violations of {name}"), || async move {
+        let told: BTreeSet<String> = {
+            let told = violations.lock().expect("no other test panicked with it");
+            told.iter().filter_map(|error| violation(error)).collect()
+        };
+        assert!(told.is_subset(expected), "{name} is refused what is listed: {:?}", told.difference(expected));
+        (told == *expected).then_some(())
+    })
+    .await;
+}
+
+/// `publish to "subject"` out of the server's words.
+fn violation(error: &str) -> Option<String> {
+    let error = error.to_lowercase();
+    let words = error.split("permissions violation for ").nth(1)?;
+    let subject = words.split('"').nth(1)?;
+    Some(format!("{} to \"{subject}\"", words.split(" to ").next()?))
+}
+
+#[tokio::test]
+async fn whoever_is_asked_may_answer_once_and_no_stranger_hears_it() {
+    let list = std::fs::read_to_string(workspace_root().join("deploy/nats/permissions.toml")).expect("the list");
+    let permissions = Permissions::parse(&list).expect("the list is well formed");
+    let credentials = credentials(&permissions);
+    let file = std::env::temp_dir().join(format!("bodega-nats-reply-{}.conf", std::process::id()));
+    std::fs::write(&file, server_configuration(&credentials)).expect("the configuration is written");
+    let servers = Servers::start_with(Some(file.clone())).await.expect("servers");
+    let named = |name: &str| credentials.iter().find(|c| c.user == name).cloned().expect("listed");
+    let order = connect(&servers.nats_url(), named("order")).await;
+    let edge = connect(&servers.nats_url(), named(EDGE)).await;
+
+    let mut asked = order.client.queue_subscribe("order.v1.get", "order".to_owned()).await.expect("may answer");
+    order.client.flush().await.expect("the server answers");
+    let answering = async {
+        let request = asked.next().await.expect("a request arrives");
+        let reply = request.reply.expect("it wants an answer");
+        order.client.publish(reply, "here".into()).await.expect("handed to the client");
+    };
+    let (answer, ()) = tokio::join!(edge.client.request("order.v1.get", "?".into()), answering);
+    assert_eq!(answer.expect("an answer").payload, "here");
+    std::fs::remove_file(&file).expect("the configuration is removed");
+}

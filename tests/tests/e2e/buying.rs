@@ -1,0 +1,148 @@
+//! From the shelf to a paid order.
+
+use bodega_tests::black_box::{OpenShop, Shopper, address, fresh_key};
+use bodega_tests::eventually_within;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Slow cards speak after three seconds, by webhook only.
+const PAID_WITHIN: Duration = Duration::from_secs(30);
+
+async fn paid(shopper: &Shopper, order: &Value) -> Value {
+    let id = order["id"].as_str().unwrap_or_else(|| panic!("an order has an id: {order:#}")).to_owned();
+    let id = &id;
+    eventually_within(PAID_WITHIN, "the order to be paid", || async move {
+        let order = shopper.order(id).await;
+        (order["status"] == "paid").then_some(order)
+    })
+    .await
+}
+
+async fn ordered(shopper: &Shopper, method: &str) -> Value {
+    let sku = shopper.skus(1).await.remove(0);
+    shopper.add(&sku, 2).await;
+    let quote = shopper.quote(&address()).await;
+    shopper.check_out(&fresh_key("buy"), &quote, &address(), method).await.expect(201)
+}
+
+fn amount(money: &Value) -> i64 {
+    money["amount"].as_i64().unwrap_or_else(|| panic!("money has an amount: {money}"))
+}
+
+#[tokio::test]
+async fn a_guest_buys_and_pays_what_was_shown() {
+    let shop = OpenShop::shared().await;
+    let shopper = shop.shopper(0);
+    let sku = shopper.skus(1).await.remove(0);
+    let cart = shopper.add(&sku, 3).await;
+    assert_eq!(cart["lines"][0]["quantity"], 3, "{cart:#}");
+
+    let quote = shopper.quote(&address()).await;
+    let totals = &quote["totals"];
+    let expected = amount(&totals["subtotal"]) - amount(&totals["discount"])
+        + amount(&totals["shipping"])
+        + if totals["tax_included"] == true { 0 } else { amount(&totals["tax"]) };
+    assert_eq!(amount(&totals["total"]), expected, "{totals:#}");
+
+    let order = shopper.check_out(&fresh_key("buy"), &quote, &address(), "card_ok").await.expect(201);
+    assert_eq!(order["totals"]["total"], totals["total"], "the shopper pays what was shown");
+    let order = paid(&shopper, &order).await;
+    assert_eq!(order["payment"]["status"], "captured", "{order:#}");
+    assert_eq!(order["payment"]["amounts"]["captured"], totals["total"]);
+    let cart = shopper.cart().await;
+    assert_eq!(cart["lines"], json!([]), "what was ordered leaves the cart");
+}
+
+#[tokio::test]
+async fn a_refused_card_is_told_and_another_one_pays() {
+    let shop = OpenShop::shared().await;
+    let shopper = shop.shopper(0);
+    let order = ordered(&shopper, "card_refused").await;
+    let id = order["id"].as_str().unwrap_or_default().to_owned();
+    let id = id.as_str();
+    let shopper = &shopper;
+    eventually_within(PAID_WITHIN, "the refusal", || async move {
+        (shopper.order(id).await["payment"]["status"] == "refused").then_some(())
+    })
+    .await;
+
+    let again = json!({"payment": {"provider": "simulator", "method": "card_ok"}});
+    let path = format!("/api/v1/orders/{id}/payments");
+    let answer = shopper.post_with_key(&path, &fresh_key("again"), &again).await;
+    assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
+
+    let order = paid(shopper, &order).await;
+    assert_eq!(order["payment"]["amounts"]["captured"], order["totals"]["total"]);
+}
+
+#[tokio::test]
+async fn word_that_comes_late_twice_and_out_of_order_pays_once() {
+    let shop = OpenShop::shared().await;
+    let (slow, duplicate) = (shop.shopper(0), shop.shopper(1));
+    let (one, two) = tokio::join!(ordered(&slow, "card_slow"), ordered(&duplicate, "card_duplicate"));
+    let (one, two) = tokio::join!(paid(&slow, &one), paid(&duplicate, &two));
+    for order in [one, two] {
+        assert_eq!(order["payment"]["amounts"]["captured"], order["totals"]["total"], "{order:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_promotion_is_shown_with_where_it_comes_from() {
+    let shop = OpenShop::shared().await;
+    let shopper = shop.shopper(0);
+    for sku in shopper.skus(6).await {
+        shopper.add(&sku, 6).await;
+    }
+    let quote = shopper.quote(&address()).await;
+    let discounts = quote["discounts"].as_array().cloned().unwrap_or_default();
+    let sum: i64 = discounts.iter().map(|discount| amount(&discount["amount"])).sum();
+    assert!(!discounts.is_empty(), "36 articles in the demo shop earn a discount: {quote:#}");
+    assert_eq!(sum, amount(&quote["totals"]["discount"]), "{quote:#}");
+    assert!(discounts.iter().all(|discount| discount["label"].as_str().is_some_and(|label| !label.is_empty())));
+}
+
+#[tokio::test]
+async fn an_order_belongs_to_whoever_placed_it() {
+    let shop = OpenShop::shared().await;
+    let (shopper, stranger) = (shop.shopper(0), shop.shopper(0));
+    let order = ordered(&shopper, "card_ok").await;
+    let id = order["id"].as_str().unwrap_or_default();
+    stranger.cart().await;
+    let refusal = stranger.get(&format!("/api/v1/orders/{id}")).await;
+    assert!(matches!(refusal.status, 401 | 404), "{}: {}", refusal.status, refusal.text);
+    let list = shopper.get("/api/v1/orders").await.expect(200);
+    assert!(list["items"].as_array().is_some_and(|items| items.iter().any(|item| item["id"] == id)), "{list:#}");
+    // The same jar at the other edge sees it too: orders live in the core.
+    let elsewhere = shopper.moved_to(shop.edge(1));
+    assert_eq!(elsewhere.order(id).await["id"], id);
+}
+
+#[tokio::test]
+async fn a_cancelled_order_is_cancelled_once() {
+    let shop = OpenShop::shared().await;
+    let shopper = shop.shopper(0);
+    let order = ordered(&shopper, "card_silent").await;
+    let path = format!("/api/v1/orders/{}/cancel", order["id"].as_str().unwrap_or_default());
+    let key = fresh_key("cancel");
+    shopper.post_with_key(&path, &key, &json!({})).await.expect(200);
+    shopper.post_with_key(&path, &key, &json!({})).await.expect(200);
+    let shopper = &shopper;
+    let id = order["id"].as_str().unwrap_or_default();
+    eventually_within(PAID_WITHIN, "the order to be cancelled", || async move {
+        (shopper.order(id).await["status"] == "cancelled").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_in_any_script_come_back_as_they_were_given() {
+    let shop = OpenShop::shared().await;
+    let shopper = shop.shopper(0);
+    let sku = shopper.skus(1).await.remove(0);
+    shopper.add(&sku, 1).await;
+    let mut address = address();
+    address["name"] = json!("يوسف 🥖 Łukasz");
+    address["line1"] = json!("שדרות רוטשילד 1");
+    let quote = shopper.quote(&address).await;
+    shopper.check_out(&fresh_key("script"), &quote, &address, "card_ok").await.expect(201);
+}
