@@ -22,6 +22,8 @@ pub(crate) struct ActivePlugin {
     pub(crate) promotion: String,
     /// Whose lines it sees and who funds it; `None` is the marketplace and all lines.
     pub(crate) merchant: Option<MerchantId>,
+    /// What shoppers read.
+    pub(crate) label: String,
     pub(crate) hash: Hash,
     pub(crate) configuration: String,
 }
@@ -77,6 +79,7 @@ pub(crate) async fn refresh(pricing: &Pricing) -> Result<Arc<Snapshot>, Database
             snapshot.plugins.push(ActivePlugin {
                 promotion: row.id.to_string(),
                 merchant: row.merchant,
+                label: row.label,
                 hash,
                 configuration: row.config.to_string(),
             });

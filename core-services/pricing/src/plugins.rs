@@ -1,6 +1,6 @@
 //! Asks the plugin host, and turns what it says into effects. Whatever goes wrong costs one discount, never the quote.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use bodega_domain::{
     Currency, Timestamp,
@@ -34,7 +34,6 @@ pub(crate) fn pool(context: &Context) -> Pool {
 /// What every plugin sees of a cart.
 pub(crate) struct Seen<'a> {
     pub(crate) lines: &'a [PricedLine],
-    pub(crate) merchants: &'a BTreeMap<String, String>,
     pub(crate) currency: Currency,
     pub(crate) market: &'a Market,
     pub(crate) codes: &'a [String],
@@ -48,7 +47,7 @@ impl Seen<'_> {
             .iter()
             .zip(0_u32..)
             .filter(|(line, _)| plugin.merchant.is_none_or(|merchant| merchant == line.sku.merchant))
-            .map(|(line, index)| self.line(line, index))
+            .map(|(line, index)| seen_line(line, index))
             .collect();
         Cart {
             currency: self.currency.to_string(),
@@ -61,22 +60,21 @@ impl Seen<'_> {
             issued_at: Some(self.issued.unix_ms() / 1000),
         }
     }
+}
 
-    fn line(&self, line: &PricedLine, index: u32) -> Line {
-        let merchant = line.sku.merchant.to_string();
-        let unit_price = line.unit_price.amount();
-        Line {
-            index,
-            sku: line.sku.sku.clone(),
-            product: line.sku.product.clone(),
-            merchant: self.merchants.get(&merchant).cloned().unwrap_or(merchant),
-            categories: vec![line.sku.category.clone()],
-            tags: Vec::new(),
-            attributes: Vec::new(),
-            quantity: line.quantity,
-            unit_price,
-            total: unit_price.saturating_mul(i64::from(line.quantity)),
-        }
+fn seen_line(line: &PricedLine, index: u32) -> Line {
+    let unit_price = line.unit_price.amount();
+    Line {
+        index,
+        sku: line.sku.sku.clone(),
+        product: line.sku.product.clone(),
+        merchant: line.sku.merchant.to_string(),
+        categories: vec![line.sku.category.clone()],
+        tags: Vec::new(),
+        attributes: Vec::new(),
+        quantity: line.quantity,
+        unit_price,
+        total: unit_price.saturating_mul(i64::from(line.quantity)),
     }
 }
 
@@ -111,7 +109,8 @@ pub(crate) async fn run(pool: &Pool, plugins: &[ActivePlugin], seen: &Seen<'_>) 
                     let outcome = PluginOutcome::from(&verdict.outcome);
                     note(plugin, &verdict.outcome);
                     if let Outcome::Ok(found) = verdict.outcome {
-                        effects.extend(found.into_iter().filter_map(|effect| translate(plugin, seen, effect)));
+                        let alone = found.len() == 1;
+                        effects.extend(found.into_iter().filter_map(|effect| translate(plugin, seen, alone, effect)));
                     }
                     (outcome, verdict.fuel)
                 }
@@ -136,7 +135,7 @@ fn note(plugin: &ActivePlugin, outcome: &Outcome) {
 }
 
 /// A plugin's effect as pricing applies it: a merchant's plugin reaches its own lines only, and never shipping.
-fn translate(plugin: &ActivePlugin, seen: &Seen<'_>, effect: protocol::Effect) -> Option<Effect> {
+fn translate(plugin: &ActivePlugin, seen: &Seen<'_>, alone: bool, effect: protocol::Effect) -> Option<Effect> {
     let own = |index: usize| {
         let line = seen.lines.get(index)?;
         plugin.merchant.is_none_or(|merchant| merchant == line.sku.merchant).then_some(index)
@@ -154,5 +153,7 @@ fn translate(plugin: &ActivePlugin, seen: &Seen<'_>, effect: protocol::Effect) -
         protocol::Discount::Amount(amount) => Discount::Amount(amount),
     };
     let source = Source::Plugin { promotion: plugin.promotion.clone(), hash: plugin.hash.to_string() };
-    Some(Effect { source, label: effect.label, funded_by: plugin.merchant, target, discount })
+    // The merchant's words, and the plugin's beside them where there are several effects to tell apart.
+    let label = if alone { plugin.label.clone() } else { format!("{}: {}", plugin.label, effect.label) };
+    Some(Effect { source, label, funded_by: plugin.merchant, target, discount })
 }

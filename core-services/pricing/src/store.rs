@@ -41,6 +41,7 @@ pub(crate) async fn told(pool: &PgPool, version: i64) -> Result<(), DatabaseErro
 pub(crate) struct ActiveRow {
     pub(crate) id: PromotionId,
     pub(crate) merchant: Option<MerchantId>,
+    pub(crate) label: String,
     pub(crate) rule: Option<Rule>,
     pub(crate) plugin_hash: Option<String>,
     pub(crate) config: serde_json::Value,
@@ -49,8 +50,8 @@ pub(crate) struct ActiveRow {
 /// Active promotions by id, which is by age: the order in which they are applied.
 pub(crate) async fn active(pool: &PgPool) -> Result<Vec<ActiveRow>, DatabaseError> {
     let rows = sqlx::query(
-        "select p.id, p.merchant, p.rule, p.config, g.hash from promotion p left join plugin g on g.id = p.plugin
-         where p.active order by p.id limit 500",
+        "select p.id, p.merchant, p.label, p.rule, p.config, g.hash
+         from promotion p left join plugin g on g.id = p.plugin where p.active order by p.id limit 500",
     )
     .fetch_all(pool)
     .await?;
@@ -58,6 +59,7 @@ pub(crate) async fn active(pool: &PgPool) -> Result<Vec<ActiveRow>, DatabaseErro
         Ok(ActiveRow {
             id: PromotionId::from_u128(row.try_get::<Uuid, _>("id")?.as_u128()),
             merchant: merchant(row)?,
+            label: row.try_get("label")?,
             rule: row.try_get::<Option<Json<Rule>>, _>("rule")?.map(|json| json.0),
             plugin_hash: row.try_get("hash")?,
             config: row.try_get::<Json<serde_json::Value>, _>("config")?.0,
@@ -138,17 +140,20 @@ fn promotion_view(row: &PgRow) -> Result<PromotionView, sqlx::Error> {
 pub(crate) async fn plugins(
     pool: &PgPool,
     merchants: &[MerchantId],
+    only: Option<PluginId>,
     after: Option<PluginId>,
     limit: i64,
 ) -> Result<Vec<PluginView>, DatabaseError> {
     let merchants: Vec<Uuid> = merchants.iter().map(|m| uuid(m.as_u128())).collect();
     let rows = sqlx::query(
         "select id, merchant, name, hash, length(component)::bigint as size, uploaded_at, trial from plugin
-         where id > $1 and (cardinality($2::uuid[]) = 0 or merchant = any($2)) order by id limit $3",
+         where id > $1 and ($4::uuid is null or id = $4)
+           and (cardinality($2::uuid[]) = 0 or merchant = any($2)) order by id limit $3",
     )
     .bind(after.map_or(Uuid::nil(), |id| uuid(id.as_u128())))
     .bind(merchants)
     .bind(limit)
+    .bind(only.map(|id| uuid(id.as_u128())))
     .fetch_all(pool)
     .await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;

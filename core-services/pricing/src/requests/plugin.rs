@@ -3,7 +3,7 @@
 use bodega_domain::{
     Code, Failure,
     failure::Validation,
-    id::{MerchantId, PluginId, PromotionId},
+    id::{PluginId, PromotionId},
     limits::{LIST_LIMIT_MAX, PLUGIN_BYTES_MAX},
     message::{
         Page,
@@ -15,7 +15,8 @@ use bodega_platform::Call;
 use bodega_plugin_host::{
     client::Error,
     limits::CONFIGURATION_BYTES_MAX,
-    protocol::{Batch, Call as PluginCall, Cart, Component, Line, Outcome},
+    protocol::Component,
+    trial::{self, Objection},
 };
 
 use super::{promotion::put, reads_of, who, writes_for};
@@ -23,8 +24,6 @@ use crate::{Pricing, store};
 
 /// Bytes of a plugin's or promotion's name.
 const NAME_BYTES_MAX: usize = 120;
-/// Lines of the largest cart of the trial.
-const TRIAL_LINES_MAX: u32 = 200;
 
 pub(crate) async fn upload(pricing: Pricing, call: Call, request: PluginUpload) -> Result<PluginView, Failure> {
     let merchant = writes_for(&call.principal, request.merchant)?;
@@ -39,22 +38,13 @@ pub(crate) async fn upload(pricing: Pricing, call: Call, request: PluginUpload) 
         return Err(Failure::new(Code::PayloadTooLarge, "A plugin has at most 700 KiB."));
     }
     let component = Component::new(bytes);
-    let trial = trial(&component, &request.config, merchant);
-    let (loaded, verdicts) = pricing.pool.admit(&component, &trial).await.map_err(rejected)?;
-    // Refusing a configuration is the plugin's right; breaking is not.
-    if let Some(broken) = verdicts.iter().find(|v| !matches!(v.outcome, Outcome::Ok(_) | Outcome::Refused(_))) {
-        let detail = format!("The plugin broke in its trial run: {:?}.", broken.outcome);
-        return Err(Failure::new(Code::PluginRejected, detail));
+    // Without a configuration it is tried with the one that it offers itself.
+    let config = (!request.config.is_null()).then(|| request.config.to_string());
+    let (loaded, trial) = trial::run(&pricing.pool, &component, config.as_deref()).await.map_err(rejected)?;
+    if let Some(objection) = trial.objection() {
+        return Err(objected(&objection));
     }
-    let outcomes: Vec<serde_json::Value> = trial
-        .carts
-        .iter()
-        .zip(&verdicts)
-        .map(|(cart, verdict)| {
-            serde_json::json!({ "lines": cart.lines.len(), "fuel": verdict.fuel, "outcome": verdict.outcome })
-        })
-        .collect();
-    let report = serde_json::json!({ "description": loaded.description, "runs": outcomes });
+    let report = serde_json::json!({ "description": loaded.description, "trial": trial });
     let (by, at) = (who(&call.principal), pricing.context.clock().now());
     let hash = component.hash().to_string();
     let new = store::NewPlugin {
@@ -70,9 +60,7 @@ pub(crate) async fn upload(pricing: Pricing, call: Call, request: PluginUpload) 
     let pool = pricing.context.postgres().pool();
     let id = store::insert_plugin(pool, &new).await?;
     tracing::info!(plugin = %id, hash, size = component.bytes().len(), "plugin uploaded");
-    let merchants: Vec<MerchantId> = merchant.into_iter().collect();
-    let found = store::plugins(pool, &merchants, None, i64::from(LIST_LIMIT_MAX)).await?;
-    found.into_iter().find(|view| view.id == id).ok_or_else(Failure::internal)
+    store::plugins(pool, &[], Some(id), None, 1).await?.pop().ok_or_else(Failure::internal)
 }
 
 fn check_name(v: &mut Validation, pointer: &str, name: &str) {
@@ -84,40 +72,13 @@ fn check_config(v: &mut Validation, pointer: &str, config: &serde_json::Value) {
     v.check(config.to_string().len() <= CONFIGURATION_BYTES_MAX, pointer, "too_long", "At most 16 KiB.");
 }
 
-/// Carts of one line, a few and very many: what the plugin makes of them is kept for its merchant to see.
-fn trial(component: &Component, config: &serde_json::Value, merchant: Option<MerchantId>) -> Batch {
-    let merchant = merchant.map_or_else(|| "marketplace".to_owned(), |m| m.to_string());
-    let cart = |lines: u32| {
-        let lines: Vec<Line> = (0..lines)
-            .map(|index| Line {
-                index,
-                sku: format!("TRIAL-{index}"),
-                product: format!("trial-{index}"),
-                merchant: merchant.clone(),
-                categories: vec![["drinks", "household", "bakery"][usize::try_from(index % 3).unwrap_or(0)].to_owned()],
-                tags: Vec::new(),
-                attributes: Vec::new(),
-                quantity: 1 + index % 12,
-                unit_price: 199 + i64::from(index) * 7,
-                total: (199 + i64::from(index) * 7) * i64::from(1 + index % 12),
-            })
-            .collect();
-        Cart {
-            currency: "EUR".to_owned(),
-            minor_digits: 2,
-            market: "DE".to_owned(),
-            subtotal: lines.iter().map(|line| line.total).sum(),
-            lines,
-            codes: Vec::new(),
-            customer_group: None,
-            issued_at: None,
-        }
-    };
-    let carts: Vec<Cart> = [1, 12, TRIAL_LINES_MAX].into_iter().map(cart).collect();
-    let calls = (0..carts.len())
-        .map(|cart| PluginCall { plugin: component.hash(), cart, configuration: config.to_string(), fuel: None })
-        .collect();
-    Batch { carts, calls }
+/// A plugin that breaks in its trial is not kept, and one that does not take its configuration not activated with it.
+fn objected(objection: &Objection) -> Failure {
+    let failure = Failure::new(Code::PluginRejected, format!("{objection}."));
+    match objection {
+        Objection::Configuration(reason) => failure.field("/config", "refused", reason),
+        Objection::Broke { .. } => failure.field("/component", "broke", "It broke in its trial run."),
+    }
 }
 
 fn rejected(error: Error) -> Failure {
@@ -137,11 +98,18 @@ pub(crate) async fn activate(pricing: Pricing, call: Call, request: PluginActiva
     check_config(&mut v, "/config", &request.config);
     v.finish()?;
     let pool = pricing.context.postgres().pool();
-    let Some((merchant, _)) = store::plugin(pool, request.plugin).await? else {
+    let Some((merchant, hash)) = store::plugin(pool, request.plugin).await? else {
         return Err(Code::PluginNotFound.into());
     };
     if writes_for(&call.principal, merchant).ok() != Some(merchant) {
         return Err(Code::PluginNotFound.into());
+    }
+    // The configuration is another one than at the upload: a mistake in it is told now, not found in quotes.
+    let component = store::component(pool, &hash).await?.ok_or(Code::PluginNotFound)?;
+    let config = request.config.to_string();
+    let (_, trial) = trial::run(&pricing.pool, &Component::new(component), Some(&config)).await.map_err(rejected)?;
+    if let Some(objection) = trial.objection() {
+        return Err(objected(&objection));
     }
     let (by, at) = (who(&call.principal), pricing.context.clock().now());
     let change = store::Change {
@@ -166,7 +134,7 @@ pub(crate) async fn plugins(pricing: Pricing, call: Call, request: Plugins) -> R
         .map(|cursor| cursor.parse().map_err(|_| Failure::new(Code::BadRequest, "This cursor is not one of ours.")))
         .transpose()?;
     let limit = i64::from(LIST_LIMIT_MAX);
-    let items = store::plugins(pricing.context.postgres().pool(), &merchants, after, limit).await?;
+    let items = store::plugins(pricing.context.postgres().pool(), &merchants, None, after, limit).await?;
     let full = i64::try_from(items.len()).unwrap_or(i64::MAX) == limit;
     let next_cursor = items.last().filter(|_| full).map(|last| last.id.to_string());
     Ok(Page { items, next_cursor })

@@ -55,7 +55,6 @@ pub(crate) async fn quote(pricing: Pricing, call: Call, request: Quote) -> Resul
     let ruled = promotion::evaluate(&promotions.rules, &lines, &request.codes, request.currency);
     let seen = Seen {
         lines: &lines,
-        merchants: &priced.merchants,
         currency: request.currency,
         market: &market,
         codes: &request.codes,
