@@ -30,6 +30,12 @@ pub(crate) struct Loaded {
     pub(crate) cached: bool,
 }
 
+/// Compiles `path`, whatever is kept.
+pub(crate) fn compile(engine: &Engine, path: &Path) -> Result<Component, Error> {
+    let bytes = fs::read(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;
+    Component::new(engine, bytes).map_err(|error| Error::Invalid { path: path.to_owned(), error })
+}
+
 /// Loads `path`, from `folder` when this very component was compiled there by this very engine.
 pub(crate) fn load(engine: &Engine, path: &Path, folder: &Path) -> Result<Loaded, Error> {
     let bytes = fs::read(path).map_err(|error| Error::Unreadable { path: path.to_owned(), error })?;

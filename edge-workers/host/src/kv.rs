@@ -65,7 +65,7 @@ impl Stores {
         std::thread::Builder::new()
             .name("kv-writer".into())
             .spawn(move || writer::run(&writer, &queue))
-            .map_err(|error| redb::Error::Io(error))?;
+            .map_err(redb::Error::Io)?;
         Ok(Self { database, writes })
     }
 

@@ -95,6 +95,9 @@ fn main() -> ExitCode {
 async fn run(flags: &Flags) -> Result<(), StartError> {
     let begun = Instant::now();
     let settings = Settings::load(flags)?;
+    if flags.imports {
+        return print_imports(&settings);
+    }
     private_folder(&settings.data)?;
     // Ports first: a taken one is the most likely mistake and costs nothing to find.
     let (listener, address) = listen(settings.bind).await?;
@@ -120,6 +123,15 @@ async fn run(flags: &Flags) -> Result<(), StartError> {
     Ok(())
 }
 
+fn print_imports(settings: &Settings) -> Result<(), StartError> {
+    let engine = runtime::engine().map_err(StartError::Component)?;
+    let component = artefact::compile(&engine, &settings.component)?;
+    for name in runtime::imports(&engine, &component) {
+        println!("{name}");
+    }
+    Ok(())
+}
+
 /// The component, compiled and linked, with all that a request needs.
 fn prepare(settings: &Settings, stores: &Stores) -> Result<Exchange, StartError> {
     let engine = runtime::engine().map_err(StartError::Component)?;
@@ -132,7 +144,7 @@ fn prepare(settings: &Settings, stores: &Stores) -> Result<Exchange, StartError>
         sha256 = loaded.hash,
         cached = loaded.cached,
         ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        imports = runtime::imports(&engine, &loaded).len(),
+        imports = runtime::imports(&engine, &loaded.component).len(),
         "component loaded"
     );
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use wasmtime::component::{GuestTaskId, Linker};
+use wasmtime::component::{Component, GuestTaskId, Linker};
 use wasmtime::{Config, Engine, Store, StoreContextMut};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::sockets::SocketAddrUse;
@@ -252,6 +252,6 @@ impl WorkerState for Worker {
 }
 
 /// The names of the component's imports, sorted: what it can reach at all.
-pub(crate) fn imports(engine: &Engine, loaded: &artefact::Loaded) -> BTreeSet<String> {
-    loaded.component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
+pub(crate) fn imports(engine: &Engine, component: &Component) -> BTreeSet<String> {
+    component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
 }

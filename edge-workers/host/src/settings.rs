@@ -40,6 +40,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "WHERE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     access_log: Option<String>,
+    /// Print what the component imports, one a line, and end.
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) imports: bool,
     /// A variable of the component; repeat for more. Secrets belong in the file or in the environment.
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
     #[serde(skip)]

@@ -12,28 +12,58 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Patience for everything else.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The probe, built once for all tests of this process.
-pub(crate) fn probe() -> &'static Path {
-    static PROBE: OnceLock<PathBuf> = OnceLock::new();
-    PROBE.get_or_init(|| {
-        // …/target/debug/bodega-edge-host: the component goes to the same target folder.
-        let target = Path::new(env!("CARGO_BIN_EXE_bodega-edge-host")).ancestors().nth(2).expect("a target folder");
-        let built = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--profile", "edge", "--target", "wasm32-wasip2", "-p", "bodega-edge-probe"])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(workspace_root())
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the probe does not build");
-        target.join("wasm32-wasip2/edge/bodega_edge_probe.wasm")
-    })
+/// What the host runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Component {
+    /// `tests/probe`: a route per capability.
+    Probe,
+    /// The storefront.
+    Shop,
+}
+
+impl Component {
+    /// Its file, built once for all tests of this process.
+    fn file(self) -> &'static Path {
+        static PROBE: OnceLock<PathBuf> = OnceLock::new();
+        static SHOP: OnceLock<PathBuf> = OnceLock::new();
+        let (built, package) = match self {
+            Self::Probe => (&PROBE, "bodega-edge-probe"),
+            Self::Shop => (&SHOP, "bodega-edge-spin"),
+        };
+        built.get_or_init(|| build(package))
+    }
+}
+
+fn build(package: &str) -> PathBuf {
+    // …/target/debug/bodega-edge-host: the component goes to the same target folder.
+    let target = Path::new(env!("CARGO_BIN_EXE_bodega-edge-host")).ancestors().nth(2).expect("a target folder");
+    let built = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--profile", "edge", "--target", "wasm32-wasip2", "-p", package, "--target-dir"])
+        .arg(target)
+        .current_dir(workspace_root())
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "{package} does not build");
+    target.join(format!("wasm32-wasip2/edge/{}.wasm", package.replace('-', "_")))
+}
+
+/// What a component imports, as the host prints it.
+pub(crate) fn imports(component: Component) -> Vec<String> {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bodega-edge-host"))
+        .arg("--component")
+        .arg(component.file())
+        .arg("--imports")
+        .output()
+        .expect("the host runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
 }
 
 /// A host in a folder of its own.
 pub(crate) struct Edge {
     pub(crate) client: reqwest::Client,
     child: Child,
+    component: Component,
     folder: tempfile::TempDir,
     starts: u32,
     args: Vec<String>,
@@ -44,12 +74,16 @@ pub(crate) struct Edge {
 impl Edge {
     /// Starts a host with further arguments and waits until it serves.
     pub(crate) async fn start(args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a scratch folder");
+        Self::start_in(tempfile::tempdir().expect("a scratch folder"), Component::Probe, args).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, component: Component, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let child = launch(folder.path(), &args, 0);
+        let child = launch(folder.path(), component, &args, 0);
         let mut edge = Self {
             client: reqwest::Client::new(),
             child,
+            component,
             folder,
             starts: 0,
             args,
@@ -60,19 +94,24 @@ impl Edge {
         edge
     }
 
-    /// Writes a configuration file and starts a host with it.
+    /// Starts a host of the probe with a configuration file.
     pub(crate) async fn configured(toml: &str) -> Self {
-        let file = tempfile::NamedTempFile::new().expect("a scratch file").into_temp_path().keep().expect("is kept");
+        Self::with(Component::Probe, toml).await
+    }
+
+    /// Starts a host of a component with a configuration file.
+    pub(crate) async fn with(component: Component, toml: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let file = folder.path().join("edge.toml");
         std::fs::write(&file, toml).expect("writes");
-        let edge = Self::start(&["--config", file.to_str().expect("a plain name")]).await;
-        std::fs::remove_file(file).expect("removes");
-        edge
+        let file = file.to_str().expect("a plain name").to_owned();
+        Self::start_in(folder, component, &["--config", &file]).await
     }
 
     /// Starts it again, on its data.
     pub(crate) async fn restart(&mut self) {
         self.starts += 1;
-        self.child = launch(self.folder.path(), &self.args, self.starts);
+        self.child = launch(self.folder.path(), self.component, &self.args, self.starts);
         self.ready().await;
     }
 
@@ -158,11 +197,11 @@ impl Edge {
     }
 }
 
-fn launch(folder: &Path, args: &[String], start: u32) -> Child {
+fn launch(folder: &Path, component: Component, args: &[String], start: u32) -> Child {
     let program = Path::new(env!("CARGO_BIN_EXE_bodega-edge-host"));
     Launch::new("edge", program, &folder.join(format!("host-{start}.log")))
         .arg("--component")
-        .arg(probe())
+        .arg(component.file())
         .arg("--data")
         .arg(folder.join("data"))
         .args(["--bind", "127.0.0.1:0", "--internal-bind", "127.0.0.1:0", "--access-log"])
@@ -177,7 +216,7 @@ pub(crate) fn second_on(edge: &Edge) -> (bool, String) {
     let log = edge.folder.path().join("second.log");
     let mut child = Launch::new("second", Path::new(env!("CARGO_BIN_EXE_bodega-edge-host")), &log)
         .arg("--component")
-        .arg(probe())
+        .arg(Component::Probe.file())
         .arg("--data")
         .arg(edge.data())
         .args(["--bind", "127.0.0.1:0"])

@@ -6,4 +6,5 @@ mod edge;
 mod faults;
 mod network;
 mod serving;
+mod shop;
 mod storage;

@@ -12,3 +12,4 @@ mod settings;
 mod time_limit;
 
 pub use platform::SpinPlatform;
+pub use settings::names as setting_names;

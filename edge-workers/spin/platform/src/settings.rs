@@ -22,6 +22,11 @@ pub(crate) const NATS_INBOX_PREFIX: &str = "nats_inbox_prefix";
 /// Variables that the adapter needs itself.
 const OWN: [&str; 6] = [NATS_URL, NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_NKEY_SEED, NATS_INBOX_PREFIX];
 
+/// Every variable that is read, for the manifest.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    setting::ALL.into_iter().chain(OWN)
+}
+
 /// The settings that are there; empty ones are not.
 #[derive(Debug, Default)]
 pub(crate) struct Settings(BTreeMap<&'static str, String>);
@@ -30,7 +35,7 @@ impl Settings {
     /// Asks the runtime for each known variable.
     pub(crate) async fn read() -> Rc<Self> {
         let mut values = BTreeMap::new();
-        for name in setting::ALL.into_iter().chain(OWN) {
+        for name in names() {
             match variables::get(name).await {
                 Ok(value) if !value.is_empty() => {
                     values.insert(name, value);
