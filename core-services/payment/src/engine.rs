@@ -97,6 +97,9 @@ impl Engine {
             })
             .await
             .map_err(Failure::from)?;
+        if written.jobs.iter().any(|job| job.kind == JobKind::Capture) {
+            self.context.failpoints().hit("payment.after_claim").await;
+        }
         self.leave(written.jobs, written.news);
         Ok(written.replies)
     }
@@ -114,7 +117,7 @@ impl Engine {
     async fn run(&self, tx: &mut Tx<'_, '_>, batch: &[Command], now: Timestamp) -> Result<Written, sqlx::Error> {
         let mut work = Work::load(tx, batch, now).await?;
         let before = work.intents.clone();
-        let replies = batch.iter().map(|command| work.decide(command, &self.context, now)).collect();
+        let replies = batch.iter().map(|command| work.decide(command, now)).collect();
         work.return_late_money(&self.context, now);
         booking::book(tx, &mut work.intents, &mut work.changes).await?;
         self.save(tx, batch, &work, now).await?;
@@ -156,13 +159,9 @@ impl Engine {
         store::jobs::delete(tx, &changes.jobs_done).await?;
         store::jobs::put_off(tx, &changes.jobs_again).await?;
         store::jobs::insert(tx, &changes.jobs_new, due).await?;
-        let event = |event: &_| self.context.event(order_of(event), event);
-        outbox::append(tx, &changes.events.iter().map(event).collect::<Vec<_>>()).await
+        let events: Vec<_> = changes.events.iter().map(|event| self.context.event(event.order, event)).collect();
+        outbox::append(tx, &events).await
     }
-}
-
-fn order_of(event: &bodega_domain::message::payment::IntentChanged) -> OrderId {
-    event.order
 }
 
 /// This process makes the call at once; another one takes it when this one did not come back.
@@ -222,7 +221,7 @@ impl Work {
         Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, changes: Changes::default() })
     }
 
-    fn decide(&mut self, command: &Command, context: &Context, now: Timestamp) -> Result<Reply, Failure> {
+    fn decide(&mut self, command: &Command, now: Timestamp) -> Result<Reply, Failure> {
         let id = match command {
             Command::Learn { target: Target::Intent(id), .. } => Some(*id),
             Command::Learn { target: Target::Reference(provider, reference), .. } => {
@@ -261,7 +260,6 @@ impl Work {
         if reply.is_ok() {
             intent.settle(&before, &mut self.changes);
         }
-        let _ = context;
         let reply = reply.map(|reply| match reply {
             Reply::Done if !matches!(command, Command::Learn { .. }) => Reply::State(Box::new(intent.state())),
             reply => reply,

@@ -50,7 +50,7 @@ impl Worker {
             return;
         };
         let lesson = call(provider.as_ref(), &self.context, job).await;
-        self.context.failpoints().hit("payment.after_call").await;
+        self.context.failpoints().hit(crash_point(kind)).await;
         let command = Command::Learn { target: Target::Intent(intent), lesson: Box::new(lesson), raw: None };
         // What cannot be written now is asked again: the row of the job is still there.
         match self.commands.submit(command).await {
@@ -88,6 +88,17 @@ impl Worker {
                 return;
             }
         }
+    }
+}
+
+/// Where a test may crash: after the provider has answered, before that is committed.
+const fn crash_point(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Pay => "payment.after_call",
+        JobKind::Capture => "payment.after_capture",
+        JobKind::Cancel => "payment.after_cancel",
+        JobKind::Refund => "payment.after_refund",
+        JobKind::Poll => "payment.after_poll",
     }
 }
 
