@@ -4,7 +4,7 @@
 //! page is shown.
 
 use bodega_domain::{
-    Code, Failure, Timestamp,
+    Code, Failure,
     catalog::keys as kinds,
     id::SessionId,
     limits::GUEST_SESSION_DAYS,
@@ -261,9 +261,4 @@ pub(crate) fn client_bucket<P: Platform>(visit: &Visit<'_, P>) -> Option<String>
     let address = visit.header(crate::platform::CLIENT_ADDRESS)?;
     let digest = keys::guests(visit.platform).digest("client-bucket", address.as_bytes())?;
     Some(bodega_domain::token::base64url(digest.get(..9)?))
-}
-
-/// When a timestamp is in seconds from now, at least 0.
-pub(crate) fn seconds_until(visit_now: Timestamp, at: Timestamp) -> i64 {
-    (at.ms_since(visit_now) / 1000).max(0)
 }

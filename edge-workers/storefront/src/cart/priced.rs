@@ -16,9 +16,6 @@ use crate::{catalog, platform::Platform, visit::Visit};
 pub(crate) struct Line {
     /// The code that names it in the API; `no-…` for an article that the catalogue does not know any more.
     pub(crate) sku: String,
-    /// The number that carts count by.
-    #[serde(skip)]
-    pub(crate) sku_no: SkuNo,
     /// Product and variant.
     pub(crate) title: String,
     /// The product's slug, while there is one.
@@ -111,7 +108,6 @@ fn line(sku_no: SkuNo, quantity: u32, view: Option<&SkuView>, currency: Currency
     let band = view.map_or(Band::Out, |view| view.band);
     Line {
         sku: view.map_or_else(|| gone(sku_no), |view| view.sku.clone()),
-        sku_no,
         title: view.map_or_else(|| "No longer offered".to_owned(), |view| view.title.clone()),
         product: view.map(|view| view.product.clone()),
         picture: view.and_then(|view| view.picture.clone()),

@@ -59,7 +59,7 @@ fn product(card: &ProductCard, shelf: Shelf<'_>, eager: bool) -> Markup {
                 @match (&card.only_sku, card.band) {
                     (_, Band::Out) => (price::band(Band::Out)),
                     (Some(sku), _) => (add(sku, card, shelf)),
-                    (None, _) => a.button.quiet href=(address) aria-label={ "Choose a kind of " (card.title) } { "Choose" },
+                    (None, _) => a.add.to-kinds href=(address) aria-label={ "Choose a kind of " (card.title) } { "›" },
                 }
             }
             @if card.band == Band::Low { (price::band(Band::Low)) }

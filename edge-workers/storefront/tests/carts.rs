@@ -1,0 +1,255 @@
+//! Protocol 1: a cart is merged by cookie, cell and core, and loses nothing that a shopper did.
+
+mod double;
+
+use bodega_domain::limits::CART_LINES_MAX;
+use double::{
+    Edge, Link,
+    client::{Client, quantities},
+};
+use serde_json::json;
+
+fn add(sku: &str) -> Vec<u8> {
+    json!({"sku": sku, "quantity": 1}).to_string().into_bytes()
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[test]
+fn two_overlapping_adds_from_one_cookie_jar_are_both_kept_in_either_order_of_answers() {
+    for second_answer_first in [false, true] {
+        let (edge, other) = Edge::pair();
+        let mut browser = Client::new(&edge);
+        browser.get("/api/v1/cart");
+        // Both requests leave with the same cookies; neither has seen the other's answer.
+        let first = browser.send_apart("POST", "/api/v1/cart/lines", &[JSON], &add("BAGUETTE"));
+        let second = browser.send_apart("POST", "/api/v1/cart/lines", &[JSON], &add("TEA"));
+        let answers = if second_answer_first { [&second, &first] } else { [&first, &second] };
+        let before = browser.jar.clone();
+        for answer in answers {
+            browser.keep(answer);
+        }
+        let both = [("BAGUETTE".to_owned(), 1), ("TEA".to_owned(), 1)].into();
+        assert_eq!(browser.cart(), both, "at the edge that took them");
+        edge.run_deferred();
+        edge.pass_ms(5_000);
+        // At the other edge with the cookies of before: what it knows came through the core.
+        browser.jar = before;
+        browser.moves_to(&other);
+        assert_eq!(browser.cart(), both, "at the other edge within 5 s");
+    }
+}
+
+#[test]
+fn two_overlapping_adds_of_one_article_count_twice() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.get("/api/v1/cart");
+    let first = browser.send_apart("POST", "/api/v1/cart/lines", &[JSON], &add("TEA"));
+    browser.send_apart("POST", "/api/v1/cart/lines", &[JSON], &add("TEA"));
+    browser.keep(&first);
+    assert_eq!(browser.cart(), [("TEA".to_owned(), 2)].into());
+}
+
+#[test]
+fn a_repeated_add_with_one_key_is_one_add_also_at_another_edge() {
+    let (edge, other) = Edge::pair();
+    let mut browser = Client::new(&edge);
+    browser.get("/api/v1/cart");
+    let line = json!({"sku": "TEA", "quantity": 2});
+    browser.json_keyed("/api/v1/cart/lines", "k-1", &line);
+    browser.json_keyed("/api/v1/cart/lines", "k-1", &line);
+    edge.run_deferred();
+    browser.moves_to(&other);
+    browser.json_keyed("/api/v1/cart/lines", "k-1", &line);
+    assert_eq!(browser.cart(), [("TEA".to_owned(), 2)].into());
+    browser.json_keyed("/api/v1/cart/lines", "k-2", &line);
+    assert_eq!(browser.cart(), [("TEA".to_owned(), 4)].into());
+}
+
+#[test]
+fn a_change_within_a_second_of_another_reaches_the_core_as_well() {
+    let (edge, other) = Edge::pair();
+    let mut browser = Client::new(&edge);
+    browser.get("/api/v1/cart");
+    let named = browser.jar["bodega_cart"].clone();
+    for sku in ["TEA", "BAGUETTE", "BREAD-HALF"] {
+        edge.pass_ms(10);
+        browser.json("POST", "/api/v1/cart/lines", &json!({"sku": sku, "quantity": 1}));
+        edge.run_deferred();
+    }
+    let mut elsewhere = Client::new(&other);
+    // It knows which cart it is and nothing of what is in it.
+    elsewhere.jar.insert("bodega_cart".into(), named);
+    assert_eq!(elsewhere.cart().len(), 3);
+}
+
+#[test]
+fn the_core_is_asked_about_a_cart_at_most_once_in_five_seconds_of_reading() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 1}));
+    edge.run_deferred();
+    edge.forget_asked();
+    for _ in 0..5 {
+        edge.pass_ms(900);
+        assert_eq!(browser.get("/api/v1/cart").json()["synced"], true);
+    }
+    assert_eq!(edge.asked(), Vec::<String>::new());
+    edge.pass_ms(2_000);
+    browser.get("/api/v1/cart");
+    assert_eq!(edge.asked(), ["cart.v1.merge"]);
+}
+
+#[test]
+fn a_cart_goes_on_without_the_core_and_without_its_cell() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    edge.set_link(Link::Away);
+    let answer = browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 3}));
+    assert_eq!((answer.status, &answer.json()["synced"]), (200, &json!(false)));
+    edge.set_cells_down(true);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "BAGUETTE", "quantity": 1}));
+    assert_eq!(browser.cart().len(), 2, "the cookie alone carries it");
+    edge.set_cells_down(false);
+    edge.set_link(Link::Up);
+    let cart = browser.get("/api/v1/cart").json();
+    assert_eq!((quantities(&cart).len(), &cart["synced"]), (2, &json!(true)));
+}
+
+#[test]
+fn quantities_are_set_and_lines_removed() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 3}));
+    assert_eq!(quantities(&browser.json("PATCH", "/api/v1/cart/lines/TEA", &json!({"quantity": 7})).json())["TEA"], 7);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "BAGUETTE", "quantity": 1}));
+    let cart = browser.send("DELETE", "/api/v1/cart/lines/TEA", &[], b"").json();
+    assert_eq!(quantities(&cart), [("BAGUETTE".to_owned(), 1)].into());
+    assert_eq!(cart["totals"]["total"], json!({"amount": 179, "currency": "EUR"}));
+    assert_eq!(cart["estimated"], true);
+}
+
+#[test]
+fn the_currency_is_kept_in_the_cart_and_yen_have_no_decimals() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 2}));
+    let cart = browser.json("PATCH", "/api/v1/cart", &json!({"currency": "JPY"})).json();
+    assert_eq!(cart["lines"][0]["total"], json!({"amount": 2080, "currency": "JPY"}));
+    assert!(browser.get("/p/tea").text().contains("¥1,040"));
+    assert_eq!(browser.json("PATCH", "/api/v1/cart", &json!({"currency": "CHF"})).code(), "currency_unsupported");
+}
+
+#[test]
+fn codes_are_kept_and_removed() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    let cart = browser.json("POST", "/api/v1/cart/codes", &json!({"code": " SUMMER ✿ "})).json();
+    assert_eq!(cart["codes"], json!(["SUMMER ✿"]));
+    let cart = browser.send("DELETE", "/api/v1/cart/codes/summer%20%E2%9C%BF", &[], b"").json();
+    assert_eq!(cart["codes"], json!([]));
+    assert_eq!(
+        browser.json("POST", "/api/v1/cart/codes", &json!({"code": "x".repeat(41)})).code(),
+        "code_not_applicable"
+    );
+}
+
+#[test]
+fn a_program_without_a_cookie_jar_keeps_the_cart_in_a_header() {
+    let edge = Edge::stocked();
+    let mut program = Client::new(&edge);
+    let body = add("TEA");
+    let first = program.send_apart("POST", "/api/v1/cart/lines", &[JSON], &body);
+    for name in ["bodega-cart", "bodega-session"] {
+        program.headers.push((name, first.header(name).to_owned()));
+    }
+    let again = program.send_apart("GET", "/api/v1/cart", &[], b"");
+    assert_eq!(quantities(&again.json()), [("TEA".to_owned(), 1)].into());
+    assert_eq!(again.json()["id"], first.json()["id"]);
+}
+
+#[test]
+fn bad_cookies_are_passed_over_and_replaced() {
+    let edge = Edge::stocked();
+    for bad in ["", "junk", "c1.g.AAAA.AAAA", "c1.g..", "g1.g.e30.AAAA", "\u{80}", "a1.i1.e30.AAAA"] {
+        let mut browser = Client::new(&edge);
+        browser.jar.insert("bodega_cart".into(), bad.into());
+        browser.jar.insert("bodega_session".into(), bad.into());
+        let answer = browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 1}));
+        assert_eq!(answer.status, 200, "{bad}: {}", answer.text());
+        assert!(browser.jar["bodega_cart"].starts_with("c1.g."));
+        assert!(browser.jar["bodega_session"].starts_with("g1.g."));
+    }
+}
+
+#[test]
+fn signing_in_takes_the_guest_s_cart_along_once_and_signing_out_leaves_an_empty_one() {
+    let (edge, other) = Edge::pair();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 2}));
+    let ada = json!({"email": "ada@example.org", "password": "correct horse"});
+    assert_eq!(browser.json("POST", "/api/v1/session", &ada).status, 200);
+    assert_eq!(browser.cart(), [("TEA".to_owned(), 2)].into());
+    edge.run_deferred();
+
+    let mut elsewhere = Client::new(&other);
+    assert_eq!(elsewhere.json("POST", "/api/v1/session", &ada).status, 200);
+    assert_eq!(elsewhere.cart(), [("TEA".to_owned(), 2)].into(), "an empty jar at the other edge finds the cart");
+
+    assert_eq!(browser.send("DELETE", "/api/v1/session", &[], b"").status, 204);
+    assert!(browser.cart().is_empty());
+    assert_eq!(elsewhere.cart().len(), 1, "the account's own cart is as it was");
+}
+
+#[test]
+fn a_cart_that_could_not_be_taken_over_at_sign_in_is_taken_over_later() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 2}));
+    let refusal = (String::from("cart.v1.merge"), bodega_domain::Failure::internal());
+    edge.core.refuse.replace(Some(refusal));
+    browser.json("POST", "/api/v1/session", &json!({"email": "ada@example.org", "password": "correct horse"}));
+    assert_eq!(browser.cart(), [("TEA".to_owned(), 2)].into());
+    let mut elsewhere = Client::new(&edge);
+    elsewhere.json("POST", "/api/v1/session", &json!({"email": "ada@example.org", "password": "correct horse"}));
+    assert_eq!(elsewhere.cart(), [("TEA".to_owned(), 2)].into());
+}
+
+#[test]
+fn a_cart_is_full_at_its_limit() {
+    let edge = Edge::stocked();
+    let full = u32::try_from(CART_LINES_MAX).unwrap();
+    for no in 1000..=1000 + full {
+        let view = double::goods::sku_view(5).unwrap();
+        let mut view = serde_json::to_value(view).unwrap();
+        view["sku_no"] = json!(no);
+        view["sku"] = json!(format!("MANY-{no}"));
+        edge.put(&format!("sku/{no}"), &view);
+        edge.put(&format!("skucode/MANY-{no}"), &json!(no));
+    }
+    let mut browser = Client::new(&edge);
+    for no in 1000..1000 + full {
+        edge.pass_ms(20);
+        let answer = browser.json("POST", "/api/v1/cart/lines", &json!({"sku": format!("MANY-{no}"), "quantity": 1}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert!(browser.jar["bodega_cart"].len() < 3_900, "{} characters", browser.jar["bodega_cart"].len());
+    let last = json!({"sku": format!("MANY-{}", 1000 + full), "quantity": 1});
+    assert_eq!(browser.json("POST", "/api/v1/cart/lines", &last).code(), "cart_full");
+    assert_eq!(browser.cart().len(), CART_LINES_MAX);
+}
+
+#[test]
+fn an_article_that_is_gone_stays_visible_and_can_be_removed() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 2}));
+    edge.put("sku/5", &json!(null));
+    futures::executor::block_on(bodega_storefront::platform::Platform::kv_delete(&edge, "sku/5")).unwrap();
+    let cart = browser.get("/api/v1/cart").json();
+    assert_eq!((&cart["lines"][0]["sku"], &cart["lines"][0]["available"]), (&json!("no-5"), &json!(false)));
+    assert_eq!(cart["totals"]["total"]["amount"], 0);
+    browser.send("DELETE", "/api/v1/cart/lines/no-5", &[], b"");
+    assert!(browser.cart().is_empty());
+}

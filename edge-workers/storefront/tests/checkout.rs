@@ -1,0 +1,266 @@
+//! Quote, checkout and orders: what the core decided is told as it is, and what nobody knows is not made up.
+
+mod double;
+
+use bodega_domain::{
+    Code, Failure,
+    order::{OrderStatus, PaymentStatus},
+};
+use double::{Edge, Link, client::Client};
+use serde_json::{Value, json};
+
+fn address() -> Value {
+    json!({"name": "Ada 👩‍🔬", "line1": "Unter den Linden 1", "city": "Berlin", "postal_code": "10117", "country": "DE"})
+}
+
+fn checkout(quote: &Value) -> Value {
+    json!({
+        "quote": quote["token"], "contact": {"email": "ada@example.org", "name": "Ada"}, "shipping_address": address(),
+        "payment": {"provider": "simulator", "method": "card_ok"},
+    })
+}
+
+/// A shopper with tea in the cart and a quote for it.
+fn with_quote(edge: &Edge) -> (Client, Value) {
+    let mut shopper = Client::new(edge);
+    shopper.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 2}));
+    let quote = shopper.json("POST", "/api/v1/quote", &json!({"shipping_address": address()})).json();
+    assert!(quote["token"].is_string(), "{quote}");
+    (shopper, quote)
+}
+
+#[test]
+fn a_guest_buys_and_the_cart_is_empty_after() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    let answer = shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let order = answer.json();
+    assert_eq!(answer.header("location"), format!("/api/v1/orders/{}", order["id"].as_str().unwrap()));
+    assert_eq!(order["totals"], quote["totals"]);
+    assert!(shopper.cart().is_empty());
+    let read = shopper.get(answer.header("location"));
+    assert_eq!(read.json()["number"], order["number"]);
+    assert_eq!(shopper.get("/api/v1/orders").json()["items"].as_array().unwrap().len(), 1);
+    let again = shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote));
+    assert_eq!((again.status, &again.json()["id"]), (201, &order["id"]), "the same key answers the order");
+}
+
+#[test]
+fn what_was_added_after_the_quote_stays_in_the_cart() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    edge.pass_ms(2_000);
+    shopper.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 5}));
+    shopper.json("POST", "/api/v1/cart/lines", &json!({"sku": "BAGUETTE", "quantity": 1}));
+    shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote));
+    assert_eq!(shopper.cart(), [("BAGUETTE".to_owned(), 1), ("TEA".to_owned(), 5)].into());
+}
+
+#[test]
+fn an_estimate_needs_no_address_and_has_no_token() {
+    let edge = Edge::stocked();
+    let mut shopper = Client::new(&edge);
+    assert_eq!(shopper.json("POST", "/api/v1/quote", &json!({})).code(), "cart_empty");
+    shopper.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 2}));
+    let quote = shopper.json("POST", "/api/v1/quote", &json!({"currency": "JPY"})).json();
+    assert_eq!(
+        (&quote["token"], &quote["totals"]["subtotal"]),
+        (&Value::Null, &json!({"amount": 2080, "currency": "JPY"}))
+    );
+}
+
+#[test]
+fn without_the_core_nothing_is_ordered_and_the_same_key_succeeds_later() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    edge.set_link(Link::Away);
+    let answer = shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote));
+    assert_eq!((answer.status, answer.code().as_str()), (503, "core_unavailable"));
+    assert!(!answer.header("retry-after").is_empty());
+    assert_eq!(shopper.cart().len(), 1, "the cart is as it was");
+    edge.set_link(Link::Up);
+    assert_eq!(shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote)).status, 201);
+    assert_eq!(edge.core.order_count(), 1);
+}
+
+#[test]
+fn a_lost_reply_is_said_to_be_unknown_and_the_key_tells_what_became_of_it() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    edge.set_link(Link::ReplyLost);
+    let answer = shopper.json_keyed("/api/v1/checkout", "key/1", &checkout(&quote));
+    assert_eq!((answer.status, answer.code().as_str()), (202, "outcome_unknown"));
+    let ask = answer.header("location").to_owned();
+    assert_eq!(shopper.get(&ask).code(), "core_unavailable");
+    edge.set_link(Link::Up);
+    let order = shopper.get(&ask);
+    assert_eq!(order.status, 200, "{}", order.text());
+    assert!(shopper.cart().is_empty(), "what was ordered has left the cart");
+    assert_eq!(shopper.json_keyed("/api/v1/checkout", "key/1", &checkout(&quote)).json()["id"], order.json()["id"]);
+    assert_eq!(edge.core.order_count(), 1);
+}
+
+#[test]
+fn an_unknown_key_becomes_final_when_it_can_no_longer_succeed() {
+    let edge = Edge::stocked();
+    let mut shopper = Client::new(&edge);
+    let first = shopper.get("/api/v1/checkout/never-sent");
+    assert_eq!((first.code().as_str(), &first.json()["final"]), ("checkout_not_found", &json!(false)));
+    edge.pass_ms(8_001);
+    let later = shopper.get("/api/v1/checkout/never-sent");
+    assert_eq!((later.code().as_str(), &later.json()["final"]), ("checkout_not_found", &json!(true)));
+}
+
+#[test]
+fn a_checkout_needs_a_key_and_every_wrong_field_is_named() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    assert_eq!(shopper.json("POST", "/api/v1/checkout", &checkout(&quote)).code(), "idempotency_key_missing");
+    let mut wrong = checkout(&quote);
+    wrong["contact"]["email"] = json!("nobody");
+    wrong["shipping_address"]["line1"] = json!("");
+    wrong["payment"]["method"] = json!("");
+    let answer = shopper.json_keyed("/api/v1/checkout", "k", &wrong);
+    assert_eq!(answer.code(), "validation_failed");
+    let problem = answer.json();
+    let named: Vec<_> = problem["fields"].as_array().unwrap().iter().map(|f| f["pointer"].as_str().unwrap()).collect();
+    assert_eq!(named, ["/contact/email", "/shipping_address/line1", "/payment/method"]);
+    let mut unknown = checkout(&quote);
+    unknown["shipping_address"]["planet"] = json!("Mars");
+    let answer = shopper.json_keyed("/api/v1/checkout", "k", &unknown);
+    assert_eq!(answer.json()["fields"][0]["pointer"], "/shipping_address/planet");
+    for token in ["", "q1.x", &"x".repeat(50_000)] {
+        let mut forged = checkout(&quote);
+        forged["quote"] = json!(token);
+        assert_eq!(shopper.json_keyed("/api/v1/checkout", "k2", &forged).code(), "quote_invalid");
+    }
+}
+
+#[test]
+fn refusals_of_the_core_are_passed_on_as_they_are() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    for code in [
+        Code::OutOfStock,
+        Code::QuoteMismatch,
+        Code::QuoteUsed,
+        Code::QuoteExpired,
+        Code::IdempotencyKeyReused,
+        Code::TooManyUnpaid,
+        Code::DeadlineExceeded,
+        Code::Overloaded,
+    ] {
+        let failure = Failure::from(code).field("/lines/TEA", "sold_out", "Sold out.");
+        edge.core.refuse.replace(Some(("order.v1.place".into(), failure)));
+        let answer = shopper.json_keyed("/api/v1/checkout", "k", &checkout(&quote));
+        assert_eq!((answer.status, answer.code().as_str()), (code.http_status(), code.as_str()));
+        assert_eq!(answer.json()["fields"][0]["pointer"], "/lines/TEA");
+    }
+    assert_eq!(shopper.cart().len(), 1);
+}
+
+#[test]
+fn an_order_is_paid_again_cancelled_and_sent_back_with_a_key() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    let mut refused = checkout(&quote);
+    refused["payment"]["method"] = json!("card_refused");
+    let order = shopper.json_keyed("/api/v1/checkout", "k", &refused).json();
+    assert_eq!(order["payment"]["status"], "refused");
+    let at = format!("/api/v1/orders/{}", order["id"].as_str().unwrap());
+    let card = json!({"payment": {"provider": "simulator", "method": "card_ok"}});
+    assert_eq!(shopper.json("POST", &format!("{at}/payments"), &card).code(), "idempotency_key_missing");
+    assert_eq!(shopper.json_keyed(&format!("{at}/payments"), "p", &card).json()["status"], "paid");
+    let back = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
+    assert_eq!(shopper.json_keyed(&format!("{at}/returns"), "r", &back).status, 201);
+    assert_eq!(shopper.json_keyed(&format!("{at}/returns"), "r", &json!({"lines": []})).code(), "validation_failed");
+    let headers = [("idempotency-key", "c")];
+    assert_eq!(shopper.send("POST", &format!("{at}/cancel"), &headers, b"").json()["status"], "cancelled");
+}
+
+#[test]
+fn a_guest_s_link_opens_the_order_elsewhere_and_leaves_the_secret_behind() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    let order = shopper.json_keyed("/api/v1/checkout", "k", &checkout(&quote)).json();
+    let (link, id) = (order["link"].as_str().unwrap(), order["id"].as_str().unwrap());
+    let mut elsewhere = Client::new(&edge);
+    assert_eq!(elsewhere.get(&format!("/api/v1/orders/{id}")).code(), "order_not_found");
+    let answer = elsewhere.get(link);
+    assert_eq!((answer.status, answer.header("location")), (303, format!("/orders/{id}").as_str()));
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    assert_eq!(elsewhere.get(&format!("/orders/{id}")).status, 200);
+    assert_eq!(Client::new(&edge).get(&format!("/o/{id}/wrong-secret")).status, 404);
+    let logged = edge.log_lines().join("\n");
+    assert!(!logged.contains("0123456789abcdef"), "the secret is in no log line");
+}
+
+#[test]
+fn a_guest_checks_out_without_a_script() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    let product = browser.get("/p/tea");
+    let fields = [("action", "add"), ("key", &product.field("key")), ("sku", "TEA"), ("quantity", "2")];
+    let page = browser.form_follow("/p/tea", &fields);
+    assert!(page.text().contains("It is in your basket"));
+    let cart = browser.get("/cart").text();
+    assert!(cart.contains("€13.00") && cart.contains("To the till"));
+    assert_eq!(browser.get("/checkout").status, 200);
+    let mut typed =
+        vec![("action", "quote"), ("email", "ada@example"), ("name", "Ada"), ("line1", "Linden 1"), ("line2", "")];
+    typed.extend([("city", "Berlin"), ("region", ""), ("postal_code", "10117"), ("country", "DE")]);
+    let wrong = browser.form("/checkout", &typed);
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text().contains("This is not an e-mail address."));
+    assert_eq!(wrong.field("city"), "Berlin", "what was typed is still there");
+    typed[1].1 = "ada@example.org";
+    let review = browser.form("/checkout", &typed);
+    assert_eq!(review.status, 200, "{}", review.text());
+    assert!(review.text().contains("Ten off &lt;&amp;&gt;") && review.text().contains("€17.80"));
+    let (key, quote) = (review.field("key"), review.field("quote"));
+    typed[0].1 = "place";
+    typed.extend([("key", key.as_str()), ("quote", &quote), ("method", "card_refused")]);
+    let order = browser.form_follow("/checkout", &typed);
+    assert!(order.text().contains("The card was refused"));
+    let order_path = format!("/orders/{}", bodega_domain::id::OrderId::from_u128(1000));
+    let paid =
+        browser.form_follow(&order_path, &[("action", "pay"), ("key", &order.field("key")), ("method", "card_ok")]);
+    assert!(paid.text().contains("Thank you, it is paid"));
+    assert!(browser.get("/cart").text().contains("Nothing in it yet"));
+    let twice = browser.form("/checkout", &typed);
+    assert_eq!(
+        (twice.status, twice.header("location")),
+        (303, order_path.as_str()),
+        "the button pressed twice: one order"
+    );
+    assert_eq!(edge.core.order_count(), 1);
+    edge.core.set_status(&order_path[8..], OrderStatus::Delivered, PaymentStatus::Captured);
+    let page = browser.get(&order_path);
+    assert!(page.text().contains("Send something back"));
+    let fields = [("action", "return"), ("key", &page.field("key")), ("back:TEA", "1"), ("reason", "cold")];
+    assert!(browser.form_follow(&order_path, &fields).text().contains("asked for"));
+}
+
+#[test]
+fn a_page_waits_for_a_checkout_whose_answer_was_lost() {
+    let edge = Edge::stocked();
+    let (mut browser, quote) = with_quote(&edge);
+    let mut typed = vec![("action", "place"), ("email", "ada@example.org"), ("name", "Ada"), ("line1", "Linden 1")];
+    typed.extend([
+        ("city", "Berlin"),
+        ("postal_code", "10117"),
+        ("country", "DE"),
+        ("key", "k-9"),
+        ("method", "card_ok"),
+    ]);
+    typed.push(("quote", quote["token"].as_str().unwrap()));
+    edge.set_link(Link::ReplyLost);
+    let answer = browser.form("/checkout", &typed);
+    assert_eq!((answer.status, answer.header("location")), (303, "/checkout/k%2D9"));
+    let waiting = browser.get("/checkout/k%2D9");
+    assert_eq!(waiting.status, 202);
+    assert!(waiting.text().contains("http-equiv=\"refresh\""));
+    edge.set_link(Link::Up);
+    assert!(browser.get("/checkout/k%2D9").header("location").starts_with("/orders/ord_"));
+}

@@ -1,0 +1,306 @@
+//! A core that answers the storefront's requests by the domain's own rules, from memory.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use bodega_domain::{
+    Code, Currency, Failure, Money, Timestamp,
+    cart::Cart,
+    id::{AccountId, OrderId, ReturnId, SessionId},
+    message::{
+        Done, Page, Reply, Request,
+        cart::{Merge, Merged},
+        catalog, identity, order, pricing,
+    },
+    order::{Fulfilment, OrderPart, OrderStatus, OrderView, PaymentAmounts, PaymentStatus, PaymentView, Returns},
+    quote::{Adjustment, AdjustmentClass, QuoteLine, Shipping, Source, Totals},
+    token::{AccountClaims, Session, base64url, from_base64url, mint_account, verify_session},
+};
+use serde_json::Value;
+
+use super::{goods, guest_ring, identity_key};
+
+#[derive(Default)]
+pub struct Core {
+    carts: RefCell<BTreeMap<String, Cart>>,
+    adopted: RefCell<Vec<String>>,
+    quotes: RefCell<BTreeMap<String, pricing::QuoteAnswer>>,
+    orders: RefCell<BTreeMap<String, OrderView>>,
+    by_key: RefCell<BTreeMap<String, String>>,
+    refreshes: RefCell<BTreeMap<String, u32>>,
+    /// The next request on a subject is refused with this.
+    pub refuse: RefCell<Option<(String, Failure)>>,
+}
+
+const EMAIL: &str = "ada@example.org";
+
+impl Core {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn order_count(&self) -> usize {
+        self.orders.borrow().len()
+    }
+
+    /// Changes an order behind the shopper's back.
+    pub fn set_status(&self, order: &str, status: OrderStatus, payment: PaymentStatus) {
+        let mut orders = self.orders.borrow_mut();
+        let order = orders.get_mut(order).unwrap();
+        order.status = status;
+        order.payment.status = payment;
+    }
+
+    pub fn answer(&self, subject: &str, token: Option<&str>, payload: &[u8], now_ms: i64) -> Vec<u8> {
+        let refusal = {
+            let mut refuse = self.refuse.borrow_mut();
+            if refuse.as_ref().is_some_and(|(of, _)| of == subject) { refuse.take() } else { None }
+        };
+        let result = match refusal {
+            Some((_, failure)) => Err(failure),
+            None => self.dispatch(subject, token, payload, Timestamp::from_unix_ms(now_ms)),
+        };
+        serde_json::to_vec(&Reply::from(result)).unwrap()
+    }
+
+    fn dispatch(&self, subject: &str, token: Option<&str>, payload: &[u8], now: Timestamp) -> Result<Value, Failure> {
+        let public = identity_key().public().unwrap();
+        let session = token.and_then(|token| verify_session(token, &guest_ring(), &[public], now).ok());
+        match subject {
+            Merge::SUBJECT => to(self.merge(parse(payload))),
+            catalog::Search::SUBJECT => to(search(parse(payload))),
+            catalog::Get::SUBJECT => {
+                let get: catalog::Get = parse(payload);
+                let good = goods::GOODS.iter().find(|good| good.0 == get.slug).ok_or(Code::ProductNotFound)?;
+                to(goods::product(good))
+            }
+            catalog::Categories::SUBJECT => to(goods::categories()),
+            catalog::List::SUBJECT => {
+                to(Page { items: goods::GOODS.iter().map(goods::card).collect(), next_cursor: None })
+            }
+            pricing::Quote::SUBJECT => to(self.quote(parse(payload), now)?),
+            order::Place::SUBJECT => to(self.place(parse(payload), session.ok_or(Code::Unauthenticated)?, now)?),
+            order::Outcome::SUBJECT => to(self.outcome(parse(payload), now)?),
+            order::Get::SUBJECT => {
+                let get: order::Get = parse(payload);
+                session.ok_or(Code::Unauthenticated)?;
+                to(self.orders.borrow().get(&get.order.to_string()).cloned().ok_or(Code::OrderNotFound)?)
+            }
+            order::List::SUBJECT => {
+                to(Page { items: self.orders.borrow().values().cloned().collect(), next_cursor: None })
+            }
+            order::OpenLink::SUBJECT => {
+                let link: order::OpenLink = parse(payload);
+                let order = self.orders.borrow().get(&link.order.to_string()).cloned();
+                to(order.filter(|_| link.secret == "0123456789abcdef").ok_or(Code::OrderNotFound)?)
+            }
+            order::Pay::SUBJECT => {
+                let pay: order::Pay = parse(payload);
+                to(self.change(pay.order, |order| {
+                    order.status = OrderStatus::Paid;
+                    order.payment.status = PaymentStatus::Captured;
+                })?)
+            }
+            order::Cancel::SUBJECT => {
+                let cancel: order::Cancel = parse(payload);
+                to(self.change(cancel.order, |order| order.status = OrderStatus::Cancelled)?)
+            }
+            order::Return::SUBJECT => {
+                let back: order::Return = parse(payload);
+                let order = self.change(back.order, |order| order.returns = Returns::Requested)?;
+                to(order::ReturnAnswer { id: ReturnId::from_u128(1), order })
+            }
+            identity::SignIn::SUBJECT => {
+                let wish: identity::SignIn = parse(payload);
+                if wish.email != EMAIL || wish.password != "correct horse" {
+                    return Err(Code::CredentialsInvalid.into());
+                }
+                to(self.open(now, 1))
+            }
+            identity::Register::SUBJECT => {
+                let wish: identity::Register = parse(payload);
+                if wish.email == EMAIL { Err(Code::EmailTaken.into()) } else { to(self.open(now, 1)) }
+            }
+            identity::Refresh::SUBJECT => {
+                let wish: identity::Refresh = parse(payload);
+                let known = self.refreshes.borrow_mut().remove(&wish.refresh);
+                to(self.open(now, known.ok_or(Code::SessionExpired)?))
+            }
+            identity::SignOut::SUBJECT => to(Done {}),
+            identity::Account::SUBJECT | identity::Update::SUBJECT => match session {
+                Some(Session::Account(_)) => to(account()),
+                _ => Err(Code::Unauthenticated.into()),
+            },
+            other => panic!("nobody answers {other}"),
+        }
+    }
+
+    fn merge(&self, merge: Merge) -> Merged {
+        let mut carts = self.carts.borrow_mut();
+        let cart = carts.entry(merge.cart).or_default();
+        if !merge.state.is_empty() {
+            cart.merge(&Cart::decode(&from_base64url(&merge.state).unwrap()).unwrap());
+        }
+        if let Some(adopt) = merge.adopt {
+            let mut adopted = self.adopted.borrow_mut();
+            if !adopted.contains(&adopt.cart) {
+                let guest = Cart::decode(&from_base64url(&adopt.state).unwrap()).unwrap();
+                let tick = cart.largest_tick().max(guest.largest_tick()) + 1;
+                cart.adopt(&guest, tick);
+                adopted.push(adopt.cart);
+            }
+        }
+        Merged { state: base64url(&cart.encode()) }
+    }
+
+    fn open(&self, now: Timestamp, generation: u32) -> identity::SessionOpened {
+        let claims = AccountClaims {
+            account: AccountId::from_u128(4),
+            session: SessionId::from_u128(u128::from(generation)),
+            roles: Vec::new(),
+            issued: now,
+            expires: now.plus_min(10),
+        };
+        let refresh = format!("refresh-{generation}-{}", now.unix_ms());
+        self.refreshes.borrow_mut().insert(refresh.clone(), generation);
+        identity::SessionOpened {
+            token: mint_account(&identity_key(), &claims).unwrap(),
+            expires: claims.expires,
+            refresh,
+            refresh_expires: now.plus_days(30),
+            account: account(),
+            cart_secret: base64url(&[42; 32]),
+        }
+    }
+
+    fn quote(&self, wish: pricing::Quote, now: Timestamp) -> Result<pricing::QuoteAnswer, Failure> {
+        let zero = Money::zero(wish.currency);
+        let mut lines = Vec::new();
+        for (no, quantity) in &wish.lines {
+            let sku = goods::sku_view(*no).ok_or(Code::SkuNotFound)?;
+            let unit_price = sku.prices.get(wish.currency).ok_or(Code::CurrencyUnsupported)?;
+            let subtotal = unit_price.times(*quantity).unwrap();
+            lines.push(QuoteLine {
+                sku_no: *no,
+                sku: sku.sku,
+                title: sku.title,
+                merchant: sku.merchant,
+                quantity: *quantity,
+                unit_price,
+                subtotal,
+                discount: zero,
+                tax_rate_bp: 700,
+                tax: zero,
+                total: subtotal,
+            });
+        }
+        let subtotal = Money::sum(wish.currency, lines.iter().map(|line| line.subtotal)).unwrap();
+        let off = Money::new(10, wish.currency).unwrap();
+        let shipping = Money::new(490, wish.currency).unwrap();
+        let mut quotes = self.quotes.borrow_mut();
+        let token = wish.destination.as_ref().map(|_| format!("q1.test.{}", quotes.len()));
+        let answer = pricing::QuoteAnswer {
+            token: token.clone(),
+            expires_at: now.plus_min(15),
+            currency: wish.currency,
+            lines,
+            discounts: vec![Adjustment {
+                source: Source::Rule("prm".into()),
+                class: AdjustmentClass::Order,
+                label: "Ten off <&>".into(),
+                funded_by: None,
+                amount: off,
+                lines: Vec::new(),
+            }],
+            plugins: Vec::new(),
+            taxes: Vec::new(),
+            shipping: Shipping { method: "standard".into(), amount: shipping },
+            totals: Totals::new(subtotal, off, shipping, zero, true).unwrap(),
+            codes_refused: wish.codes.iter().map(|code| (code.clone(), "unknown".into())).collect(),
+        };
+        if let Some(token) = token {
+            quotes.insert(token, answer.clone());
+        }
+        Ok(answer)
+    }
+
+    fn place(&self, wish: order::Place, session: Session, now: Timestamp) -> Result<OrderView, Failure> {
+        if let Some(known) = self.by_key.borrow().get(&wish.key) {
+            return Ok(self.orders.borrow()[known].clone());
+        }
+        let quote = self.quotes.borrow().get(&wish.quote).cloned().ok_or(Code::QuoteInvalid)?;
+        let mut orders = self.orders.borrow_mut();
+        let id = OrderId::from_u128(1000 + orders.len() as u128);
+        let refused = wish.payment.method == "card_refused";
+        let zero = Money::zero(quote.currency);
+        let view = OrderView {
+            id,
+            number: format!("B-{}", 100 + orders.len()),
+            placed_at: now,
+            status: if refused { OrderStatus::AwaitingPayment } else { OrderStatus::Paid },
+            fulfilment: Fulfilment::None,
+            returns: Returns::None,
+            parts: vec![OrderPart {
+                merchant: goods::MERCHANT,
+                skus: quote.lines.iter().map(|line| line.sku.clone()).collect(),
+                total: quote.totals.total,
+                fulfilment: Fulfilment::None,
+            }],
+            lines: quote.lines,
+            totals: quote.totals,
+            payment: PaymentView {
+                status: if refused { PaymentStatus::Refused } else { PaymentStatus::Captured },
+                amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
+                next_action: None,
+            },
+            link: matches!(session, Session::Guest(_)).then(|| format!("/o/{id}/0123456789abcdef")),
+        };
+        self.by_key.borrow_mut().insert(wish.key, id.to_string());
+        orders.insert(id.to_string(), view.clone());
+        Ok(view)
+    }
+
+    fn outcome(&self, wish: order::Outcome, now: Timestamp) -> Result<OrderView, Failure> {
+        match self.by_key.borrow().get(&wish.key) {
+            Some(id) => Ok(self.orders.borrow()[id].clone()),
+            None => {
+                let mut failure = Failure::from(Code::CheckoutNotFound);
+                failure.r#final = Some(wish.deadline.is_some_and(|deadline| now > deadline));
+                Err(failure)
+            }
+        }
+    }
+
+    fn change(&self, order: OrderId, change: impl FnOnce(&mut OrderView)) -> Result<OrderView, Failure> {
+        let mut orders = self.orders.borrow_mut();
+        let order = orders.get_mut(&order.to_string()).ok_or(Code::OrderNotFound)?;
+        change(order);
+        Ok(order.clone())
+    }
+}
+
+fn account() -> identity::AccountView {
+    identity::AccountView {
+        id: AccountId::from_u128(4),
+        email: EMAIL.into(),
+        name: "Ada <Lovelace>".into(),
+        roles: Vec::new(),
+        address: None,
+    }
+}
+
+fn search(wish: catalog::Search) -> Page<bodega_domain::catalog::ProductCard> {
+    let q = wish.q.to_lowercase();
+    let items = goods::GOODS.iter().filter(|good| good.1.to_lowercase().contains(&q)).map(goods::card).collect();
+    Page { items, next_cursor: None }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(payload: &[u8]) -> T {
+    serde_json::from_slice(payload).unwrap()
+}
+
+fn to(answer: impl serde::Serialize) -> Result<Value, Failure> {
+    Ok(serde_json::to_value(answer).unwrap())
+}
+
+/// The price list of the tests.
+pub const EUR: Currency = Currency::EUR;
