@@ -6,7 +6,7 @@
 // each variable of the worker under its own name (EDGE_ID, NATS_URL …). Prints `READY http://127.0.0.1:<port>` when
 // requests are served, and ends with SIGTERM, SIGINT, or when the process that started it closes its standard input
 // (only when BODEGA_WORKERD_TIED is set: a terminal has none to close).
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -70,6 +70,10 @@ for (const name of ["index.js", "index_bg.wasm"]) {
   }
 }
 
+// The behaviour of the runtime is chosen by this date: the one that is deployed with.
+const wrangler = readFileSync(join(workspace, "edge-workers/cloudflare/wrangler.toml"), "utf8");
+const compatibilityDate = wrangler.match(/^compatibility_date = "([0-9-]+)"$/m)?.[1] ?? fail("no compatibility_date in wrangler.toml");
+
 let miniflare;
 try {
   miniflare = await import("miniflare");
@@ -98,7 +102,7 @@ const server = new Miniflare({
     { type: "ESModule", path: join(values.script, "index.js") },
     { type: "CompiledWasm", path: join(values.script, "index_bg.wasm") },
   ],
-  compatibilityDate: "2026-07-01",
+  compatibilityDate,
   kvNamespaces: ["EDGE_KV"],
   kvPersist: join(values.data, "kv"),
   durableObjects: {

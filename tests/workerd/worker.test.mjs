@@ -148,3 +148,15 @@ test("workerd ends with its runner, however that ends", { skip: process.platform
   await worker.child.stop("SIGKILL");
   await eventually("workerd is gone", () => children.every((pid) => !existsSync(`/proc/${pid}/exe`)));
 });
+
+test("what is deployed is what is tried: wrangler.toml names the same bindings and variables", () => {
+  const wrangler = readFileSync(new URL("../../edge-workers/cloudflare/wrangler.toml", import.meta.url), "utf8");
+  const runner = readFileSync(new URL("./run.mjs", import.meta.url), "utf8");
+  const names = runner.match(/const NAMES = \[([^\]]*)\]/)[1].match(/[A-Z_]{4,}/g).filter((name) => name !== "PLANTED_PANIC");
+  assert.ok(names.length >= 13);
+  for (const name of names) assert.ok(wrangler.includes(name), `${name} is not in wrangler.toml`);
+  for (const [, name, className] of runner.matchAll(/(\w+): \{ className: "(\w+)"/g)) {
+    assert.ok(wrangler.includes(`{ name = "${name}", class_name = "${className}" }`), name);
+  }
+  assert.ok(wrangler.includes('binding = "EDGE_KV"'));
+});

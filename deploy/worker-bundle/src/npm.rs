@@ -17,7 +17,11 @@ pub(crate) fn install(folder: &Path) -> Result<(), BundleError> {
         return Ok(());
     }
     let mut command = Command::new("npm");
-    run("npm", ADVICE, command.current_dir(folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]))
+    run(
+        "npm",
+        ADVICE,
+        command.current_dir(folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]),
+    )
 }
 
 /// Runs an installed tool.
