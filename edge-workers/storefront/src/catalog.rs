@@ -5,6 +5,7 @@ use bodega_domain::{
     catalog::{CategoryView, ListingPage, ProductCard, ProductView, SkuNo, SkuView, keys},
     limits::CATEGORY_PAGE_PRODUCTS,
     message::{self, Page},
+    promotion::Rule,
 };
 use serde::de::DeserializeOwned;
 
@@ -155,6 +156,11 @@ pub(crate) async fn cards<P: Platform>(
 /// A SKU by its number.
 pub(crate) async fn sku<P: Platform>(visit: &Visit<'_, P>, no: SkuNo) -> Result<Option<SkuView>, Failure> {
     view(visit, keys::SKU, &no.to_string()).await
+}
+
+/// Declarative promotion rules, for estimates. Without them a cart is estimated without discounts.
+pub(crate) async fn rules<P: Platform>(visit: &Visit<'_, P>) -> Vec<Rule> {
+    view(visit, keys::PROMOTIONS, "active").await.unwrap_or_default().unwrap_or_default()
 }
 
 /// The number of a SKU's code.

@@ -10,6 +10,7 @@ pub(crate) mod checkout;
 pub(crate) mod field;
 pub(crate) mod frame;
 pub(crate) mod home;
+pub(crate) mod offers;
 pub(crate) mod order;
 pub(crate) mod price;
 pub(crate) mod product;

@@ -126,8 +126,23 @@ fn quantities_are_set_and_lines_removed() {
     browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "BAGUETTE", "quantity": 1}));
     let cart = browser.send("DELETE", "/api/v1/cart/lines/TEA", &[], b"").json();
     assert_eq!(quantities(&cart), [("BAGUETTE".to_owned(), 1)].into());
-    assert_eq!(cart["totals"]["total"], json!({"amount": 179, "currency": "EUR"}));
+    assert_eq!(cart["totals"]["subtotal"], json!({"amount": 179, "currency": "EUR"}));
     assert_eq!(cart["estimated"], true);
+}
+
+#[test]
+fn totals_are_estimated_with_declarative_rules_and_delivery() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "BREAD-HALF", "quantity": 2}));
+    let cart = browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 1})).json();
+    let amount = |cart: &serde_json::Value, part: &str| cart["totals"][part]["amount"].as_i64().unwrap();
+    assert_eq!(cart["discounts"][0]["label"], "10 % off the <bakery>");
+    assert_eq!((amount(&cart, "subtotal"), amount(&cart, "discount"), amount(&cart, "shipping")), (1228, 58, 490));
+    assert_eq!(amount(&cart, "total"), 1228 - 58 + 490);
+    let cart = browser.json("POST", "/api/v1/cart/codes", &json!({"code": "friends"})).json();
+    assert_eq!(cart["discounts"].as_array().unwrap().len(), 2);
+    assert!(browser.get("/").text().contains("10 % off the &lt;bakery&gt;"));
 }
 
 #[test]

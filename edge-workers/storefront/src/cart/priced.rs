@@ -3,13 +3,18 @@
 use bodega_domain::{
     Code, Currency, Failure, Money,
     catalog::{Band, Picture, SkuNo, SkuView},
-    quote::Totals,
+    market::{Market, shipping_price},
+    promotion::{self, PricedLine, Rule},
+    quote::{Shipping, Totals},
 };
 use futures::future::join_all;
 use serde::Serialize;
 
 use super::Basket;
 use crate::{catalog, platform::Platform, visit::Visit};
+
+/// The shipping method that an estimate assumes.
+const STANDARD: &str = "standard";
 
 /// A line as shoppers see it.
 #[derive(Clone, Debug, Serialize)]
@@ -84,21 +89,54 @@ pub(crate) async fn price<P: Platform>(visit: &Visit<'_, P>, basket: &Basket) ->
     if views.iter().any(Option::is_none) && !catalog::is_ready(visit).await {
         return Err(Failure::new(Code::EdgeNotReady, "This edge is still receiving the catalogue. Your cart is safe."));
     }
+    let rules = if held.is_empty() { Vec::new() } else { catalog::rules(visit).await };
     let lines: Vec<Line> =
         held.iter().zip(&views).map(|((no, quantity), view)| line(*no, *quantity, view.as_ref(), currency)).collect();
-    let subtotal = Money::sum(currency, lines.iter().map(|line| line.total)).map_err(|_| Failure::internal())?;
-    let zero = Money::zero(currency);
-    let totals = Totals::new(subtotal, zero, zero, zero, true).map_err(|_| Failure::internal())?;
+    let (discounts, totals) = estimate(&held, &views, &rules, basket.cart.codes(), currency)?;
     Ok(PricedCart {
         id: basket.public_id(),
         currency,
         lines,
         codes: basket.cart.codes().to_vec(),
-        discounts: Vec::new(),
+        discounts,
         totals,
         estimated: true,
         synced: basket.synced,
     })
+}
+
+/// What declarative rules, standard delivery and the market that fits the price list make of it. Plugins take part in
+/// the core alone.
+fn estimate(
+    held: &[(SkuNo, u32)],
+    views: &[Option<SkuView>],
+    rules: &[Rule],
+    codes: &[String],
+    currency: Currency,
+) -> Result<(Vec<Discount>, Totals), Failure> {
+    let market = Market::assumed(currency);
+    let lines: Vec<PricedLine> = held
+        .iter()
+        .zip(views)
+        .filter_map(|((_, quantity), view)| {
+            let view = view.as_ref()?;
+            let unit_price = view.prices.get(currency)?;
+            Some(PricedLine { sku: view.clone(), quantity: *quantity, unit_price })
+        })
+        .collect();
+    let Some(amount) = shipping_price(STANDARD, currency).filter(|_| !lines.is_empty()) else {
+        return Ok((Vec::new(), Totals::zero(currency, market.tax_included)));
+    };
+    let ruled = promotion::evaluate(rules, &lines, codes, currency);
+    let shipping = Shipping { method: STANDARD.to_owned(), amount };
+    let priced = promotion::price(&lines, &ruled.effects, &shipping, &market)
+        .map_err(|_| Failure::new(Code::ValidationFailed, "This cart is worth more than can be ordered at once."))?;
+    let discounts = priced
+        .adjustments
+        .into_iter()
+        .map(|given| Discount { source: given.source, label: given.label, amount: given.amount })
+        .collect();
+    Ok((discounts, priced.totals))
 }
 
 fn line(sku_no: SkuNo, quantity: u32, view: Option<&SkuView>, currency: Currency) -> Line {

@@ -7,6 +7,7 @@ use super::{
     browse::{added, form_key},
     card::{self, Shelf, shelf},
     frame::{Frame, here, known, page},
+    offers::offers,
 };
 use crate::{
     catalog,
@@ -35,6 +36,7 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, slug: &str) -> Answe
     let (title, description) =
         category.map_or(("Everything we have", ""), |c| (c.title.as_str(), c.description.as_str()));
     let known = known(visit);
+    let rules = catalog::rules(visit).await;
     let (key, added, action) = (form_key(visit), added(visit), here(visit, &["added"]));
     let content = html! {
         (chips(&categories, slug))
@@ -42,6 +44,7 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, slug: &str) -> Answe
         div.heading {
             h1 dir="auto" { (title) }
             @if !description.is_empty() { p dir="auto" { (description) } }
+            (offers(&rules, Some(slug)))
         }
         @match &listing {
             Some(listing) => {

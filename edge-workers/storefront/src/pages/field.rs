@@ -1,6 +1,6 @@
 //! Form fields with their label and what is wrong with them.
 
-use bodega_domain::{address::Address, failure::FieldFailure};
+use bodega_domain::{address::Address, failure::FieldFailure, market::Market};
 use maud::{Markup, html};
 
 use crate::read::Form;
@@ -43,7 +43,7 @@ pub(crate) fn wrong<'a>(fields: &'a [FieldFailure], pointer: &str) -> Option<&'a
     fields.iter().find(|field| field.pointer == pointer).map(|field| field.detail.as_str())
 }
 
-/// Where this shop offers to deliver; the core decides.
+/// Names of countries. Where the shop delivers, the domain's table of markets says.
 const COUNTRIES: &[(&str, &str)] = &[
     ("AT", "Austria"),
     ("BE", "Belgium"),
@@ -55,6 +55,7 @@ const COUNTRIES: &[(&str, &str)] = &[
     ("JP", "Japan"),
     ("NL", "Netherlands"),
     ("PL", "Poland"),
+    ("PT", "Portugal"),
     ("ES", "Spain"),
     ("SE", "Sweden"),
     ("CH", "Switzerland"),
@@ -162,8 +163,8 @@ impl AddressText {
             div.field {
                 label for="country" { "Country" }
                 select #country name="country" autocomplete="shipping country" required {
-                    @for (code, name) in COUNTRIES {
-                        option value=(code) selected[*code == self.country || (self.country.is_empty() && *code == "DE")] { (name) }
+                    @for code in Market::countries() {
+                        option value=(code) selected[code == self.country || (self.country.is_empty() && code == "DE")] { (country_name(code)) }
                     }
                 }
                 @if let Some(why) = wrong(fields, &format!("{at}/country")) { p.why { (why) } }
@@ -179,10 +180,8 @@ pub(crate) fn totals(totals: &bodega_domain::quote::Totals, estimated: bool) -> 
         dl.sums {
             div { dt { "Goods" } dd { (money(totals.subtotal)) } }
             @if totals.discount.amount() > 0 { div.less { dt { "Discounts" } dd { "−" (text(totals.discount)) } } }
-            @if estimated {
-                div { dt { "Delivery" } dd { "at checkout" } }
-            } @else {
-                div { dt { "Delivery" } dd { @if totals.shipping.amount() == 0 { "free" } @else { (money(totals.shipping)) } } }
+            div { dt { "Delivery" } dd { @if totals.shipping.amount() == 0 { "free" } @else { (money(totals.shipping)) } } }
+            @if totals.tax.amount() > 0 || !estimated {
                 div { dt { @if totals.tax_included { "Tax, included" } @else { "Tax" } } dd { (money(totals.tax)) } }
             }
             div.total { dt { @if estimated { "About" } @else { "Total" } } dd { (money(totals.total)) } }

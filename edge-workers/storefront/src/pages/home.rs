@@ -7,6 +7,7 @@ use super::{
     browse::{added, form_key},
     card::{self, Shelf, shelf},
     frame::{Frame, here, known, page},
+    offers::offers,
 };
 use crate::{
     catalog,
@@ -28,12 +29,14 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>) -> Answer {
         other => other?.items,
     };
     let known = known(visit);
+    let rules = catalog::rules(visit).await;
     let (key, added, action) = (form_key(visit), added(visit), here(visit, &["added"]));
     let content = html! {
         (card::added_notice(added.as_deref()))
         section.hello {
             h1 { "Good things, round the corner" }
             p { "Bread from this morning, soap that lasts, and the battery you forgot. Open all night." }
+            (offers(&rules, None))
         }
         (shelves(&categories))
         section aria-labelledby="window" {

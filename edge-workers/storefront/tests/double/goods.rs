@@ -7,7 +7,8 @@ use bodega_domain::{
         Band, CategoryView, ListingPage, Picture, Prices, ProductCard, ProductView, SkuNo, SkuView, TaxClass,
         VariantView, ViewEntry,
     },
-    id::{MerchantId, ProductId},
+    id::{MerchantId, ProductId, PromotionId},
+    promotion::{Benefit, Rule},
 };
 
 pub type Entry = ViewEntry;
@@ -113,9 +114,30 @@ fn entry(kind: &str, key: &str, body: impl serde::Serialize) -> Entry {
     Entry { kind: kind.into(), key: key.into(), version: 1, body: Some(serde_json::to_value(body).unwrap()) }
 }
 
+/// 10 % off the bakery for everybody, and 5 % off all with a code.
+pub fn rules() -> Vec<Rule> {
+    let rule = |id, label: &str, code: Option<&str>, category: Option<&str>, bp| Rule {
+        id: PromotionId::from_u128(id),
+        merchant: None,
+        label: label.into(),
+        code: code.map(str::to_owned),
+        categories: category.map(str::to_owned).into_iter().collect(),
+        skus: Vec::new(),
+        min_quantity: 0,
+        min_subtotal: BTreeMap::new(),
+        benefit: Benefit::PercentageBp(bp),
+        uses_max: None,
+        uses_per_buyer_max: None,
+    };
+    vec![
+        rule(1, "10 % off the <bakery>", None, Some("bakery"), 1_000),
+        rule(2, "5 % for friends", Some("FRIENDS"), None, 500),
+    ]
+}
+
 /// Everything that a snapshot brings.
 pub fn entries() -> Vec<Entry> {
-    let mut all = vec![entry("categories", "all", categories())];
+    let mut all = vec![entry("categories", "all", categories()), entry("promotions", "active", rules())];
     for category in ["all", "bakery", "drinks"] {
         let items: Vec<_> = GOODS.iter().filter(|good| category == "all" || good.2 == category).map(card).collect();
         let total = u32::try_from(items.len()).unwrap();
