@@ -1,10 +1,10 @@
 //! What belongs to one instance: its WASI contexts, its bounds, and the account of the request that it serves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use wasmtime::component::{Resource, ResourceTable};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView,
@@ -21,6 +21,41 @@ const PARTS_MAX: usize = 32;
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Handles that an instance may hold at once: a replication batch writes some 900 keys side by side.
 const HANDLES_MAX: usize = 16_384;
+
+/// Linear memory that an instance may keep for further requests; one that grew beyond is replaced after its request, since
+/// WebAssembly memory never shrinks.
+const MEMORY_KEPT_BYTES: usize = 32 << 20;
+
+/// Bounds an instance, and notices when it has become too large to keep.
+pub(crate) struct Bounds {
+    limits: StoreLimits,
+    outgrown: Arc<AtomicBool>,
+}
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > MEMORY_KEPT_BYTES {
+            self.outgrown.store(true, Relaxed);
+        }
+        self.limits.memory_growing(current, desired, maximum)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
+}
 
 /// What one request cost in storage; read by the access log and by the metrics.
 #[derive(Debug, Default)]
@@ -75,7 +110,7 @@ pub(crate) struct Guest {
     pub(crate) table: ResourceTable,
     /// Of the request that the instance serves now.
     pub(crate) usage: Arc<Usage>,
-    pub(crate) limits: StoreLimits,
+    pub(crate) bounds: Bounds,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: Outbound,
@@ -88,18 +123,26 @@ impl Guest {
         Self {
             table,
             usage: Arc::default(),
-            limits: StoreLimitsBuilder::new()
-                .memory_size(memory_bytes)
-                .table_elements(TABLE_ELEMENTS_MAX)
-                .instances(PARTS_MAX)
-                .tables(PARTS_MAX)
-                .memories(PARTS_MAX)
-                .build(),
+            bounds: Bounds {
+                limits: StoreLimitsBuilder::new()
+                    .memory_size(memory_bytes)
+                    .table_elements(TABLE_ELEMENTS_MAX)
+                    .instances(PARTS_MAX)
+                    .tables(PARTS_MAX)
+                    .memories(PARTS_MAX)
+                    .build(),
+                outgrown: Arc::default(),
+            },
             wasi,
             http: WasiHttpCtx::new(),
             hooks: Outbound { media: shared.media.clone() },
             shared,
         }
+    }
+
+    /// Set once the instance has become too large to keep.
+    pub(crate) fn outgrown(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.bounds.outgrown)
     }
 
     /// Reads a key on behalf of the current request. `Err` outside: the handle is not one.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -129,7 +129,7 @@ impl Runtime {
             .build();
         let guest = Guest::new(Arc::clone(&self.shared), wasi, mib(self.limits.memory_mib));
         let mut store = Store::new(&self.engine, guest);
-        store.limiter(|guest| &mut guest.limits);
+        store.limiter(|guest| &mut guest.bounds);
         // Yielding lets `Expiration` be polled, which drops the store when the time is over.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
@@ -146,6 +146,7 @@ impl HandlerState for Runtime {
         let place = Place::take(&self.live, self.limits.instances.saturating_mul(INSTANCES_LIVE_FACTOR))?;
         let begun = Instant::now();
         let mut store = self.store();
+        let outgrown = store.data().outgrown();
         let making = ProxyPre::P3(self.pre.clone());
         let proxy = tokio::time::timeout(self.limits.request(), making.instantiate_async(&mut store))
             .await
@@ -160,6 +161,7 @@ impl HandlerState for Runtime {
                 limits: self.limits,
                 metrics: Arc::clone(&self.metrics),
                 stopped: self.stopped.clone(),
+                outgrown,
                 _place: place,
             },
         })
@@ -214,6 +216,7 @@ pub(crate) struct Worker {
     limits: Limits,
     metrics: Arc<Metrics>,
     stopped: CancellationToken,
+    outgrown: Arc<AtomicBool>,
     _place: Place,
 }
 
@@ -222,7 +225,8 @@ impl WorkerState for Worker {
     type RequestData = Arc<Usage>;
 
     fn should_accept_request(&self, concurrent_count: usize, total_count: usize) -> ShouldAccept {
-        if u32::try_from(total_count).unwrap_or(u32::MAX) >= self.limits.requests_per_instance {
+        let served = u32::try_from(total_count).unwrap_or(u32::MAX);
+        if served >= self.limits.requests_per_instance || (concurrent_count == 0 && self.outgrown.load(Relaxed)) {
             ShouldAccept::Never
         } else if concurrent_count == 0 {
             ShouldAccept::Yes

@@ -88,7 +88,7 @@ pub(crate) struct Limits {
     pub(crate) instances: u32,
     /// Requests that may wait for an instance; further ones are refused at once.
     pub(crate) queue: u32,
-    /// Linear memory of one instance: room for a replication batch of 4 MiB, compressed, and what it becomes.
+    /// Linear memory of one instance: what other edges give, and enough for the largest replication batch (a test).
     pub(crate) memory_mib: u32,
     /// A request's whole time, waiting included: longer than the 8 s that checkout waits for the core.
     pub(crate) request_s: u32,
@@ -122,7 +122,7 @@ impl Default for Settings {
             limits: Limits {
                 instances: 32,
                 queue: 512,
-                memory_mib: 64,
+                memory_mib: 128,
                 request_s: 12,
                 idle_s: 300,
                 requests_per_instance: 100_000,

@@ -16,15 +16,21 @@ struct Bus {
 
 impl Bus {
     async fn start() -> Self {
-        tokio::task::spawn_blocking(|| {
+        Self::configured("").await
+    }
+
+    async fn configured(configuration: &'static str) -> Self {
+        tokio::task::spawn_blocking(move || {
             let tools = Tools::obtain(&silent).expect("the servers are here");
             let folder = tempfile::tempdir().expect("a scratch folder");
+            let file = folder.path().join("bus.conf");
+            std::fs::write(&file, configuration).expect("writes");
             let monitor = free_port().expect("a port");
             let options = NatsOptions {
                 folder: folder.path().to_owned(),
                 port: free_port().expect("a port"),
                 monitor_port: Some(monitor),
-                configuration: None,
+                configuration: (!configuration.is_empty()).then_some(file),
             };
             Self { nats: Nats::start(&tools, options).expect("NATS starts"), monitor, _folder: folder }
         })
@@ -45,7 +51,10 @@ impl Bus {
 
     /// A service that answers payloads in capitals, with the request's id.
     async fn shouting_service(&self) -> Arc<AtomicU32> {
-        let client = async_nats::connect(self.nats.url()).await.expect("connects");
+        self.shouting_service_of(async_nats::connect(self.nats.url()).await.expect("connects")).await
+    }
+
+    async fn shouting_service_of(&self, client: async_nats::Client) -> Arc<AtomicU32> {
         let mut requests = client.subscribe("shout.v1.say").await.expect("subscribes");
         client.flush().await.expect("is known to the server");
         let served = Arc::new(AtomicU32::new(0));
@@ -137,4 +146,35 @@ async fn many_requests_at_once_each_get_their_own_answer() {
         let (number, answer) = request.await.expect("runs");
         assert_eq!(answer, format!("SOAP {number}! req_probe"));
     }
+}
+
+#[tokio::test]
+async fn an_edge_speaks_under_its_own_name_and_a_wrong_password_or_subject_is_surely_nothing_done() {
+    let bus = Bus::configured(
+        r#"authorization { users = [
+            { user: core, password: core }
+            { user: edge-1, password: right, permissions: {
+                publish: ["shout.v1.say"], subscribe: ["_INBOX.edge-1.>"] } }
+        ] }"#,
+    )
+    .await;
+    let client = async_nats::ConnectOptions::with_user_and_password("core".into(), "core".into());
+    let client = client.connect(bus.nats.url()).await.expect("connects");
+    bus.shouting_service_of(client).await;
+    let edge = async |password: &str| {
+        let settings = format!(
+            "[variables]\nnats_url = '{}'\nnats_user = 'edge-1'\nnats_password = '{password}'\n\
+             nats_inbox_prefix = 'edge-1'\n",
+            bus.nats.url()
+        );
+        Edge::configured(&settings).await
+    };
+    let right = edge("right").await;
+    assert_eq!(right.post("/ask/shout.v1.say", "soap").await, (200, "SOAP! req_probe".into()));
+    let (status, why) = right.post("/ask/order.v1.place", "soap").await;
+    assert_eq!(status, 503, "{why}");
+    let wrong = edge("wrong").await;
+    let (status, why) = wrong.post("/ask/shout.v1.say", "soap").await;
+    assert_eq!(status, 503, "{why}");
+    assert!(!why.contains("wrong"), "no credential in a text for the log: {why}");
 }

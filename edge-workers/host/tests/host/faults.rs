@@ -51,6 +51,21 @@ async fn memory_without_end_is_refused_and_the_next_request_is_served() {
 }
 
 #[tokio::test]
+async fn an_instance_that_took_much_memory_is_replaced_after_its_request() {
+    let edge = Edge::start(&[]).await;
+    assert_eq!(edge.get("/").await.0, 200);
+    let made = async || edge.counter("bodega_edge_instantiations_total").await;
+    let before = made().await;
+    assert_eq!(edge.get(&format!("/large/{}", 14 << 20)).await.0, 200);
+    assert_eq!(edge.get("/").await.0, 200);
+    assert_eq!(made().await, before, "some memory is no reason");
+    assert_eq!(edge.get("/take/64").await.0, 200);
+    assert_eq!(edge.get("/").await.0, 200);
+    assert_eq!(made().await, before + 1);
+    assert_eq!(edge.counter("bodega_edge_instance_faults_total").await, 0);
+}
+
+#[tokio::test]
 async fn a_request_that_waits_too_long_is_told_so() {
     let edge = Edge::configured("[limits]\nrequest_s = 1").await;
     assert_fault(&edge.get("/pause/5000").await);

@@ -2,6 +2,7 @@
 
 use bodega_domain::catalog::ViewEntry;
 use bodega_domain::id::{MerchantId, ProductId};
+use bodega_domain::limits::REPLICATION_ENTRIES_MAX;
 use bodega_domain::replication::{BatchHeader, BatchKind, NO_BATCH, seal};
 use bodega_domain::time::Timestamp;
 use bodega_domain::token::{SecretKey, base64url};
@@ -59,8 +60,8 @@ fn entries() -> Vec<ViewEntry> {
     .collect()
 }
 
-fn snapshot(signer: &SecretKey) -> Vec<u8> {
-    let header = BatchHeader {
+fn header() -> BatchHeader {
+    BatchHeader {
         edge: EDGE.into(),
         epoch: "e1".into(),
         kind: BatchKind::Snapshot,
@@ -70,8 +71,11 @@ fn snapshot(signer: &SecretKey) -> Vec<u8> {
         complete: true,
         expires: Timestamp::from_unix_ms(i64::MAX / 2),
         body_hash: String::new(),
-    };
-    seal(header, &entries(), signer).expect("seals")
+    }
+}
+
+fn snapshot(signer: &SecretKey) -> Vec<u8> {
+    seal(header(), &entries(), signer).expect("seals")
 }
 
 async fn stocked() -> Edge {
@@ -176,11 +180,32 @@ fn the_component_imports_what_is_listed_and_nothing_else() {
 fn the_manifest_for_spin_names_every_variable_that_the_component_reads() {
     let manifest = std::fs::read_to_string(bodega_stack::workspace_root().join("edge-workers/spin/spin.toml"));
     let manifest: toml::Table = manifest.expect("reads").parse().expect("is TOML");
-    let declared = |table: &toml::Value| table.as_table().expect("a table").keys().cloned().collect::<Vec<_>>();
-    let application = declared(&manifest["variables"]);
-    let component = declared(&manifest["component"]["storefront"]["variables"]);
-    assert_eq!(component, application);
+    let names = |table: &toml::Value| table.as_table().expect("a table").keys().cloned().collect::<Vec<_>>();
+    let component = names(&manifest["component"]["storefront"]["variables"]);
     for name in bodega_spin_platform::setting_names() {
-        assert!(component.iter().any(|declared| declared == name), "{name} is missing in spin.toml");
+        assert!(component.iter().any(|declared| declared == name), "{name} is not given to the component");
     }
+    let declared = names(&manifest["variables"]);
+    let text = manifest["component"].to_string();
+    for used in text.split("{{ ").skip(1).filter_map(|rest| rest.split(" }}").next()) {
+        assert!(declared.iter().any(|name| name == used), "{used} is used and not declared");
+    }
+}
+
+#[tokio::test]
+async fn the_largest_batch_that_the_replicator_may_send_fits_into_an_instance() {
+    let edge = shop().await;
+    let entries: Vec<ViewEntry> = (0..REPLICATION_ENTRIES_MAX)
+        .map(|number| ViewEntry {
+            kind: "flag".into(),
+            key: format!("f{number}"),
+            version: 1,
+            // Many small values cost the most memory for their bytes.
+            body: Some(json!({ "list": vec![1; 2_200] })),
+        })
+        .collect();
+    let batch = seal(header(), &entries, &replicator()).expect("is within the limits");
+    let (status, answer) = edge.post("/_edge/v1/ingest", batch).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(edge.counter("bodega_edge_instance_faults_total").await, 0);
 }

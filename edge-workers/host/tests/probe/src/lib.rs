@@ -78,6 +78,10 @@ async fn answer(request: Request) -> Response {
         ("panic", _) => panic!("planted"),
         ("spin", _) => spin(),
         ("eat", _) => eat(),
+        ("take", _) => {
+            let taken = std::hint::black_box(vec![1u8; rest.parse::<usize>().unwrap_or(0) << 20]);
+            page(&taken.len().to_string())
+        }
         ("pause", _) => {
             platform.pause(rest.parse().unwrap_or(0)).await;
             page("paused")
