@@ -92,7 +92,11 @@ impl Failpoints {
                 eprintln!("fail point {name}: aborting");
                 std::process::abort();
             }
-            Action::Delay(time) => tokio::time::sleep(time).await,
+            Action::Delay(time) => {
+                // Whoever wants to kill the process right here reads this line.
+                eprintln!("fail point {name}: waiting");
+                tokio::time::sleep(time).await;
+            }
         }
     }
 }

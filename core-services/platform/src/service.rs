@@ -182,6 +182,14 @@ pub enum StartError {
     /// Its migrations.
     #[error(transparent)]
     Migrations(#[from] ProvisionError),
+    /// Its role, its password or its database is not there: waiting would not help.
+    #[error("{service}: its database does not let it in ({source}); run `bodega migrate`")]
+    Refused {
+        /// The service.
+        service: &'static str,
+        /// What Postgres said.
+        source: DatabaseError,
+    },
     /// Its schema is older than the program.
     #[error("{service}: {count} migrations have not been applied; run `bodega migrate`")]
     Pending {
@@ -444,7 +452,7 @@ async fn start(service: Service, context: Context) -> Result<(), StartError> {
     let context = match service.migrations {
         None => context,
         Some(migrations) => {
-            wait_for_database(&context).await;
+            wait_for_database(&context).await?;
             let count = postgres::pending_migrations(&inner.config, service.name, migrations).await?;
             if count > 0 {
                 return Err(StartError::Pending { service: service.name, count });
@@ -511,17 +519,22 @@ fn add_outbox_routes(wiring: &mut Wiring, service: &str) {
     }));
 }
 
-async fn wait_for_database(context: &Context) {
+/// Waits for a database that is away; one that is there and refuses is an error.
+async fn wait_for_database(context: &Context) -> Result<(), StartError> {
     let mut told = false;
     while let Err(error) = context.postgres().ready().await {
+        if !error.is_transient() {
+            return Err(StartError::Refused { service: context.service(), source: error });
+        }
         if !told {
             tracing::warn!(service = context.service(), %error, "waiting for the database");
             told = true;
         }
         if context.tasks().pause(Duration::from_millis(START_PAUSE_MS)).await {
-            return;
+            break;
         }
     }
+    Ok(())
 }
 
 async fn keep_running(service: &'static str, name: &'static str, tasks: Tasks, body: Loop) {
