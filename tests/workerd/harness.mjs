@@ -1,5 +1,5 @@
 // Real servers for the tests of this folder: nats-server and the worker in workerd, each with its own port and folder.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
@@ -60,6 +60,18 @@ class Child {
   }
 }
 
+// A certificate for 127.0.0.1 and localhost, signed by itself.
+export function certificate(t) {
+  const folder = mkdtempSync(join(tmpdir(), "bodega-workerd-tls-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(folder, name));
+  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+  const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+  const made = spawnSync("openssl", [...args, "-subj", "/CN=localhost", "-addext", names, "-keyout", key, "-out", cert], { encoding: "utf8" });
+  if (made.status !== 0) throw new Error(`openssl is needed to make a certificate: ${made.error ?? made.stderr}`);
+  return { key, cert };
+}
+
 export class Nats {
   // With a configuration for credentials, or open to all.
   static async start(t, configuration = "") {
@@ -81,7 +93,7 @@ export class Nats {
     const file = join(this.folder, `nats-server_${this.child.process.pid}.ports`);
     this.url = await eventually("the port of nats-server", () => {
       if (this.child.process.exitCode !== null) throw new Error(`nats-server ended:\n${this.child.log}`);
-      return existsSync(file) && readFileSync(file, "utf8").match(/nats:\/\/[0-9.:]+/)?.[0];
+      return existsSync(file) && readFileSync(file, "utf8").match(/(nats|tls):\/\/[0-9.:]+/)?.[0];
     });
   }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { connect, headers } from "@nats-io/transport-node";
-import { eventually, Nats, Worker } from "./harness.mjs";
+import { certificate, eventually, Nats, Worker } from "./harness.mjs";
 
 // A command: its failures are the shopper's to know.
 const SUBJECT = "identity.v1.register";
@@ -68,6 +68,19 @@ test("with the credentials of an edge it reads its own inbox; with wrong ones th
     assert.equal(answer.code, code);
     assert.equal(answer.status, code === "too_many_requests" ? 429 : 503);
   }
+});
+
+test("tls:// is TLS from the first byte, with a certificate that is checked", async (t) => {
+  const { key, cert } = certificate(t);
+  const nats = await Nats.start(t, `tls { cert_file: "${cert}", key_file: "${key}", handshake_first: true }`);
+  await service(t, nats.url, { tls: { handshakeFirst: true, caFile: cert } });
+  const NATS_URL = nats.url.replace("127.0.0.1", "localhost");
+  const trusting = await Worker.start(t, { NATS_URL, NODE_EXTRA_CA_CERTS: cert });
+  assert.equal((await ask(trusting)).code, "too_many_requests");
+  const wary = await Worker.start(t, { NATS_URL });
+  assert.equal((await ask(wary)).code, "core_unavailable", "an unknown certificate is refused");
+  const plain = await Worker.start(t, { NATS_URL: nats.url.replace("tls:", "nats:") });
+  assert.equal((await ask(plain)).code, "core_unavailable", "a server that wants TLS gets no credentials without");
 });
 
 test("NATS killed: a typed problem, and once it is back the next request is served", async (t) => {

@@ -20,6 +20,8 @@ pub struct Core {
     pub servers: Servers,
     pub bus: Bus,
     pub clock: Clock,
+    /// The configuration as text, for a process of its own.
+    pub toml: String,
     services: Vec<Service>,
     running: Option<Running>,
 }
@@ -27,6 +29,11 @@ pub struct Core {
 impl Core {
     /// Starts servers, migrates, starts the services, waits until they answer. `more` is configuration.
     pub async fn open(services: &[Service], more: &str) -> Self {
+        Self::open_beside(services, &[], more).await
+    }
+
+    /// As [`Core::open`], where `apart` are migrated and run in another process.
+    pub async fn open_beside(services: &[Service], apart: &[Service], more: &str) -> Self {
         let servers = Servers::start().await.expect("servers");
         let admin = servers.database("shop").await.expect("a database");
         let (authority, database) =
@@ -40,14 +47,14 @@ impl Core {
         );
         let config = Arc::new(Config::parse(&toml).expect("a configuration"));
         let clock = Clock::system();
-        for service in services {
+        for service in services.iter().chain(apart) {
             provision(&config, service.name, service.extensions).await.expect("a role and a schema");
             if let Some(migrations) = service.migrations {
                 migrate(&config, service.name, migrations).await.expect("migrations");
             }
         }
         let bus = Bus::connect(&config, "test", clock).await.expect("a bus");
-        let mut core = Self { config, servers, bus, clock, services: services.to_vec(), running: None };
+        let mut core = Self { config, servers, bus, clock, toml, services: services.to_vec(), running: None };
         core.start().await;
         core
     }

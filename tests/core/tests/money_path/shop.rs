@@ -92,6 +92,13 @@ fn product(sku: &str, seller: u128, category: &str, tax_class: TaxClass, eur: i6
 
 impl Shop {
     pub(crate) async fn open() -> Self {
+        let mut shop = Self::open_beside(&[]).await;
+        shop.stock().await;
+        shop
+    }
+
+    /// A shop whose stock is not counted yet, and where these services run in a process of their own.
+    pub(crate) async fn open_beside(apart: &[&str]) -> Self {
         // The provider has to know where the shop is before the shop starts, and the other way round: the port first.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let webhook_url = format!("http://{}/", listener.local_addr().unwrap());
@@ -102,23 +109,22 @@ impl Shop {
              webhook_secrets = [\"whsec_simulator\"]\ntimeout_ms = 2000\n",
             simulator.url()
         );
-        let services = [
+        let all = [
             bodega_catalog::service(),
             bodega_inventory::service(),
             bodega_pricing::service(),
             bodega_order::service(),
             bodega_payment::service(),
         ];
-        let core = Core::open(&services, &more).await;
+        let (apart, services): (Vec<_>, Vec<_>) = all.into_iter().partition(|service| apart.contains(&service.name));
+        let core = Core::open_beside(&services, &apart, &more).await;
         let hook_state = std::sync::Arc::new(Hook { bus: core.bus.clone(), clock: core.clock });
         let router = Router::new().route("/", post(hook)).with_state(hook_state);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let mut shop = Self { core, simulator, skus: BTreeMap::new() };
-        shop.stock().await;
-        shop
+        Self { core, simulator, skus: BTreeMap::new() }
     }
 
-    async fn stock(&mut self) {
+    pub(crate) async fn stock(&mut self) {
         let merchants = (1..=2)
             .map(|n| Merchant { id: merchant(n), slug: format!("seller-{n}"), name: format!("Seller {n}") })
             .collect();
