@@ -371,3 +371,6 @@ impl Intent {
         NewException { order: self.order, intent: self.id, kind, detail }
     }
 }
+
+#[cfg(test)]
+mod tests;

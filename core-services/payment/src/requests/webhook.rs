@@ -47,6 +47,14 @@ pub(crate) async fn webhook(state: Arc<State>, _call: Call, request: Webhook) ->
         None => Target::Nothing,
     };
     let raw = RawWebhook { provider: request.provider, event: notice.event, body };
-    state.command(Command::Learn { target, lesson: Box::new(lesson), raw: Some(raw) }).await?;
-    Ok(Done {})
+    let taken = state.command(Command::Learn { target, lesson: Box::new(lesson), raw: Some(raw.clone()) }).await;
+    if let Err(failure) = &taken
+        && failure.code == Code::Internal
+    {
+        // It is kept even so, for a person to look at; the provider sends it again.
+        tracing::error!(event = raw.event, "a webhook could not be taken in");
+        let kept = Command::Learn { target: Target::Nothing, lesson: Box::default(), raw: Some(raw) };
+        state.command(kept).await?;
+    }
+    taken.map(|_| Done {})
 }
