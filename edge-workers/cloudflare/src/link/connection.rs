@@ -109,20 +109,15 @@ impl Connection {
     ) -> Result<Vec<u8>, LinkError> {
         let begun_ms = now_ms();
         let (tell, told) = oneshot::channel();
-        let token = {
-            let mut client = self.client.borrow_mut();
-            let token = client
-                .begin_request(subject, headers, payload)
-                .map_err(|error| LinkError::Unavailable(error.to_string()))?;
-            if begun_ms.saturating_sub(self.received_ms.get()) > PING_AFTER_MS
-                && client.connection().state() == State::Ready
-                && client.ping().is_ok()
-            {
-                self.pinged_ms.set(Some(begun_ms));
-            }
-            token
-        };
+        let token = self
+            .client
+            .borrow_mut()
+            .begin_request(subject, headers, payload)
+            .map_err(|error| LinkError::Unavailable(error.to_string()))?;
         self.asking.borrow_mut().insert(token, tell);
+        if begun_ms.saturating_sub(self.received_ms.get()) > PING_AFTER_MS {
+            self.ping();
+        }
         self.flush();
         let _ = select(told, std::pin::pin!(Delay::from(remaining(deadline_ms)))).await;
         self.asking.borrow_mut().remove(&token);
@@ -148,9 +143,21 @@ impl Connection {
         }
         if self.pinged_ms.get().is_some_and(|pinged_ms| pinged_ms > self.received_ms.get()) {
             self.end();
-        } else if self.client.borrow_mut().ping().is_ok() {
-            self.pinged_ms.set(Some(now_ms()));
+        } else {
+            self.ping();
             self.flush();
+        }
+    }
+
+    /// Asks for a sign of life; too many without an answer end the connection.
+    fn ping(self: &Rc<Self>) {
+        if self.client.borrow().connection().state() != State::Ready {
+            return;
+        }
+        self.pinged_ms.set(Some(now_ms()));
+        let pinged = self.client.borrow_mut().ping();
+        if pinged.is_err() {
+            self.end();
         }
     }
 
@@ -232,6 +239,11 @@ impl Connection {
     fn end(self: &Rc<Self>) {
         let events = self.client.borrow_mut().transport_ended();
         self.tell(&events);
+        // Whoever still waits finds the outcome in the client.
+        let left = std::mem::take(&mut *self.asking.borrow_mut());
+        for tell in left.into_values().chain(self.waiting.borrow_mut().drain(..)) {
+            let _ = tell.send(());
+        }
         let connection = Rc::clone(self);
         spawn_local(async move {
             let closed = poll_fn(|context| Pin::new(&mut *connection.socket.borrow_mut()).poll_shutdown(context));
