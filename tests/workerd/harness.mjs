@@ -9,6 +9,10 @@ import { setTimeout as wait } from "node:timers/promises";
 const here = dirname(fileURLToPath(import.meta.url));
 const DEADLINE_MS = 30_000;
 
+// The built worker, where the runner looks for it too.
+export const scriptFolder =
+  process.env.BODEGA_WORKERD_SCRIPT ?? join(resolve(here, "../..", process.env.CARGO_TARGET_DIR ?? "target"), "cloudflare");
+
 // Asks `condition` until it gives something, and fails with what was awaited.
 export async function eventually(what, condition) {
   const until = Date.now() + DEADLINE_MS;

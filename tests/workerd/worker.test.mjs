@@ -1,9 +1,10 @@
 // What only the Cloudflare adapter does. What the shop does is tried by the end-to-end suite, against this edge too.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { connect, headers } from "@nats-io/transport-node";
-import { certificate, eventually, Nats, Worker } from "./harness.mjs";
+import { certificate, eventually, Nats, scriptFolder, Worker } from "./harness.mjs";
 
 // A command: its failures are the shopper's to know.
 const SUBJECT = "identity.v1.register";
@@ -172,4 +173,12 @@ test("what is deployed is what is tried: wrangler.toml names the same bindings a
     assert.ok(wrangler.includes(`{ name = "${name}", class_name = "${className}" }`), name);
   }
   assert.ok(wrangler.includes('binding = "EDGE_KV"'));
+});
+
+test("the worker imports the runtime's sockets and objects, its own WebAssembly, and nothing else", (t) => {
+  const script = readFileSync(join(scriptFolder, "index.js"), "utf8");
+  const imports = [...script.matchAll(/\bimport\b[^"'`;]*["'`]([^"'`]+)["'`]/g)].map((found) => found[1]).sort();
+  t.diagnostic(`imports: ${imports.join(", ")}`);
+  assert.deepEqual(imports, ["./index_bg.wasm", "cloudflare:sockets", "cloudflare:workers"]);
+  assert.ok(!/\beval\(|new Function\(/.test(script), "no code is made at run time");
 });
