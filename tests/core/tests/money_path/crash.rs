@@ -4,10 +4,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -73,7 +70,7 @@ fn the_core_as_a_process() {
 /// A core in a process of its own, armed to stall at one point.
 struct Process {
     child: Child,
-    stalled: Arc<AtomicBool>,
+    stalled: tokio::sync::watch::Receiver<bool>,
 }
 
 impl Process {
@@ -87,12 +84,12 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stalled = Arc::new(AtomicBool::new(false));
-        let (lines, noted) = (BufReader::new(child.stderr.take().unwrap()).lines(), stalled.clone());
+        let (tell, stalled) = tokio::sync::watch::channel(false);
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 if line.starts_with("fail point") {
-                    noted.store(true, SeqCst);
+                    tell.send_replace(true);
                 } else if line.contains("panicked") {
                     eprintln!("the core: {line}");
                 }
@@ -102,7 +99,7 @@ impl Process {
     }
 
     fn is_stalled(&self) -> bool {
-        self.stalled.load(SeqCst)
+        *self.stalled.borrow()
     }
 
     /// SIGKILL: nothing is flushed, nothing is said.
@@ -216,14 +213,11 @@ async fn push(
         );
         let context = context.within(&shop.core.clock, Duration::from_secs(3));
         let request = shop.core.bus.request(&asked, &context);
-        let stalled = async {
-            while !process.is_stalled() {
-                tokio::task::yield_now().await;
-            }
-        };
+        let mut told = process.stalled.clone();
+        let stalled = async { told.wait_for(|stalled| *stalled).await.is_ok() };
         let answer = tokio::select! {
             answer = request => answer.map_err(Failure::from),
-            () = stalled => return Some(None),
+            true = stalled => return Some(None),
         };
         match answer {
             Ok(order) if order.status == OrderStatus::Paid => Some(Some(order)),
