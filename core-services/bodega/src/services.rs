@@ -11,6 +11,8 @@ pub(crate) fn all() -> Vec<Service> {
         bodega_pricing::service(),
         bodega_payment::service(),
         bodega_order::service(),
+        bodega_cart::service(),
+        bodega_replicator::service(),
         bodega_gateway::service(),
     ]
 }
