@@ -200,7 +200,7 @@ async fn push(
     process: &Process,
     place: impl Fn() -> bodega_domain::message::order::Place,
 ) -> Option<OrderView> {
-    let outcome = eventually_within(Duration::from_secs(90), "the order to be paid or the core to stall", || async {
+    eventually_within(Duration::from_secs(90), "the order to be paid or the core to stall", || async {
         if process.is_stalled() {
             return Some(None);
         }
@@ -229,8 +229,7 @@ async fn push(
             }
         }
     })
-    .await;
-    outcome
+    .await
 }
 
 /// One order, one hold, one intent for each key; stock and books as if nothing had ever been killed.
