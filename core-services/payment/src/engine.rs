@@ -115,7 +115,7 @@ impl Engine {
     }
 
     async fn run(&self, tx: &mut Tx<'_, '_>, batch: &[Command], now: Timestamp) -> Result<Written, sqlx::Error> {
-        let mut work = Work::load(tx, batch, now).await?;
+        let mut work = Work::load(tx, &self.context, batch, now).await?;
         let before = work.intents.clone();
         let replies = batch.iter().map(|command| work.decide(command, now)).collect();
         work.return_late_money(&self.context, now);
@@ -183,7 +183,12 @@ struct Work {
 }
 
 impl Work {
-    async fn load(tx: &mut Tx<'_, '_>, batch: &[Command], now: Timestamp) -> Result<Self, sqlx::Error> {
+    async fn load(
+        tx: &mut Tx<'_, '_>,
+        context: &Context,
+        batch: &[Command],
+        now: Timestamp,
+    ) -> Result<Self, sqlx::Error> {
         let (mut ids, mut orders, mut references) = (Vec::new(), Vec::new(), Vec::new());
         for command in batch {
             match command {
@@ -200,8 +205,9 @@ impl Work {
         }
         let by_reference = store::intents::find_by_reference(tx, &references).await?;
         ids.extend(by_reference.values());
-        let intents: BTreeMap<_, _> =
-            store::intents::lock(tx, ids, orders).await?.into_iter().map(|intent| (intent.id, intent)).collect();
+        let mut locked = store::intents::lock(tx, ids, orders.clone()).await?;
+        locked.extend(open::tombstones(tx, context, batch, &locked, now).await?);
+        let intents: BTreeMap<_, _> = locked.into_iter().map(|intent| (intent.id, intent)).collect();
         let by_order: BTreeMap<_, _> = intents.values().map(|intent| (intent.order, intent.id)).collect();
 
         let (mut keys, mut buyers, mut refunding) = (Vec::new(), Vec::new(), Vec::new());
@@ -288,6 +294,10 @@ impl Work {
             let same = refund.asked == ask.amount.map(|amount| amount.amount());
             let answer = RefundAnswer { refund: refund.id, amount: refund.amount };
             return if same { Ok(answer) } else { Err(Code::IdempotencyKeyReused.into()) };
+        }
+        if ask.amount.is_none() && intent.amount.amount() == 0 {
+            // A gift is given back by giving back nothing.
+            return Ok(RefundAnswer { refund: ask.id, amount: intent.amount });
         }
         if ask.amount.is_none()
             && intent.facts.captured == intent.refund_claimed

@@ -298,6 +298,10 @@ impl Intent {
 
     /// Begins no new attempt any more, and cancels at the provider what can still be authorised.
     pub(crate) fn close(&mut self, now: Timestamp, changes: &mut Changes) {
+        if self.amount.amount() == 0 {
+            // A gift is paid: there is nothing to close.
+            return;
+        }
         let was_closing = std::mem::replace(&mut self.closing, true);
         if self.facts.cancelled || self.facts.captured > 0 {
             return;

@@ -54,6 +54,8 @@ async fn an_order_that_costs_nothing_is_paid_without_asking_anybody() {
     let opened = world.core.ask(Open { asks: vec![ask(order, 0, "card_ok")] }).await.unwrap();
     assert_eq!((opened[0].status, opened[0].attempts), (PaymentStatus::Captured, 0));
     assert_eq!(world.capture(order).await.status, PaymentStatus::Captured);
+    assert_eq!(world.core.ask(refund(order, None, "cancelled")).await.unwrap().amount, eur(0));
+    assert_eq!(world.cancel(order).await.status, PaymentStatus::Captured);
     assert!(world.provider_intents(order).await.is_empty());
 }
 
@@ -178,6 +180,29 @@ async fn a_cancelled_intent_that_never_reached_the_provider_is_cancelled_at_once
     let state = world.cancel(order).await;
     assert!(state.cancelled && state.closing);
     assert_eq!(state.status, PaymentStatus::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_was_closed_before_it_was_opened_is_never_opened() {
+    let world = World::open().await;
+    let order = order();
+    let closed = world.cancel(order).await;
+    assert!(closed.cancelled && closed.closing);
+    let opened = world.core.ask(Open { asks: vec![ask(order, 1_000, "card_ok")] }).await.unwrap();
+    assert_eq!((opened[0].intent, opened[0].status), (closed.intent, PaymentStatus::Cancelled));
+    world.until_idle().await;
+    assert!(world.provider_intents(order).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_without_an_intent_keeps_no_other_from_its_capture() {
+    let world = World::open().await;
+    let paid = world.pay(1_000, "card_ok").await;
+    world.until_status(paid, PaymentStatus::Authorised).await;
+    let asked = bodega_domain::message::payment::Capture { orders: vec![order(), paid] };
+    let states = world.core.ask(asked).await.unwrap();
+    assert_eq!(states.iter().map(|state| state.order).collect::<Vec<_>>(), [paid]);
+    world.until_status(paid, PaymentStatus::Captured).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

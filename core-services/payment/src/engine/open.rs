@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bodega_domain::{
-    Code, Failure, Timestamp,
+    Code, Currency, Failure, Timestamp,
     id::{AttemptId, IntentId, OrderId},
     ledger::{Booked, MerchantShare},
     limits::PAYMENT_ATTEMPTS_PER_HOUR_MAX,
@@ -12,9 +12,9 @@ use bodega_domain::{
     order::PaymentStatus,
     payment::Facts,
 };
-use bodega_platform::{TransactionError, Tx, halving};
+use bodega_platform::{Context, TransactionError, Tx, halving};
 
-use super::{Engine, due};
+use super::{Command, Engine, due};
 use crate::{
     changes::NewAttempt,
     intent::{AttemptAsk, Intent},
@@ -151,6 +151,58 @@ impl Engine {
         self.leave(jobs, Vec::new());
         let missing = || Failure::internal();
         part.iter().map(|opening| states.get(&opening.ask.order).cloned().ok_or_else(missing)).collect()
+    }
+}
+
+/// Closing what was never opened leaves a closed intent behind, so that an ask that comes late opens nothing.
+pub(super) async fn tombstones(
+    tx: &mut Tx<'_, '_>,
+    context: &Context,
+    batch: &[Command],
+    known: &[Intent],
+    now: Timestamp,
+) -> Result<Vec<Intent>, sqlx::Error> {
+    let known: BTreeSet<OrderId> = known.iter().map(|intent| intent.order).collect();
+    let unknown: BTreeSet<OrderId> = batch
+        .iter()
+        .filter_map(|command| match command {
+            Command::Close(order) if !known.contains(order) => Some(*order),
+            _ => None,
+        })
+        .collect();
+    if unknown.is_empty() {
+        return Ok(Vec::new());
+    }
+    let buried: Vec<Intent> = unknown.iter().map(|order| never_opened(*order, context, now)).collect();
+    store::opening::insert(tx, &buried.iter().collect::<Vec<_>>(), now).await?;
+    // One that was opened in this very moment is found here instead.
+    store::intents::lock(tx, [], unknown).await
+}
+
+/// An intent that nobody was asked to pay. Its amount is not known here: one minor unit is more than was ever taken.
+fn never_opened(order: OrderId, context: &Context, now: Timestamp) -> Intent {
+    let one = Money::new(1, Currency::EUR).unwrap_or(Money::zero(Currency::EUR));
+    Intent {
+        id: IntentId::new(now.unix_ms(), context.entropy().bytes()),
+        order,
+        buyer: String::new(),
+        provider: String::new(),
+        reference: None,
+        amount: one,
+        facts: Facts::default(),
+        capture_claimed: 0,
+        refund_claimed: 0,
+        booked: Booked::default(),
+        closing: false,
+        capture_failed: false,
+        late_returned: false,
+        attempts: 0,
+        last_attempt: None,
+        last_attempted_at: None,
+        last_reference: None,
+        last_unknown: false,
+        status: PaymentStatus::Pending,
+        revision: 1,
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod refund;
 pub(crate) mod state;
 pub(crate) mod webhook;
 
-use bodega_domain::{Failure, failure::Validation, id::OrderId, message::payment::IntentState};
+use bodega_domain::{Code, Failure, failure::Validation, id::OrderId, message::payment::IntentState};
 
 use crate::{
     State,
@@ -17,7 +17,7 @@ use crate::{
     limits::{MESSAGE_ORDERS_MAX, NAME_BYTES_MAX},
 };
 
-/// Submits a command for each order and gives their states in the same order.
+/// Submits a command for each order and gives the states of those that have an intent.
 async fn states(
     state: &State,
     orders: Vec<OrderId>,
@@ -25,7 +25,10 @@ async fn states(
 ) -> Result<Vec<IntentState>, Failure> {
     few_enough(orders.len(), "/orders")?;
     let asked = orders.into_iter().map(|order| state.command(command(order)));
-    futures::future::join_all(asked).await.into_iter().map(|reply| state_of(reply?)).collect()
+    let replies = futures::future::join_all(asked).await.into_iter();
+    // One order without an intent must not keep the others from theirs.
+    let known = replies.filter(|reply| !matches!(reply, Err(failure) if failure.code == Code::OrderNotFound));
+    known.map(|reply| state_of(reply?)).collect()
 }
 
 fn state_of(reply: Reply) -> Result<IntentState, Failure> {

@@ -238,7 +238,7 @@ impl World {
     pub(crate) async fn until_heard(&self, order: OrderId) -> IntentState {
         eventually("the order service hears the newest word", || async {
             let state = self.state(order).await;
-            let heard = self.ears.heard.lock().unwrap().iter().any(|heard| *heard == state);
+            let heard = self.ears.heard.lock().unwrap().contains(&state);
             heard.then_some(state)
         })
         .await
