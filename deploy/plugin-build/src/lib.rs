@@ -9,6 +9,7 @@ use std::{
     env, fmt, fs, io,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 /// The target without an operating system: nothing of the standard library turns into an import.
@@ -100,9 +101,48 @@ pub fn build(root: &Path, kinds: &[Kind]) -> Result<Vec<Plugin>, Error> {
     for kind in kinds {
         sources.extend(folders(root, *kind)?.into_iter().map(|name| (*kind, name)));
     }
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+    let target = target(root);
     compile(root, &sources)?;
     sources.into_iter().map(|(kind, name)| finish(&target, kind, name)).collect()
+}
+
+/// The folder of all built plugins, the hostile ones in `hostile/`: built once in this process and, under a runner that
+/// gives each test a process of its own, once in the whole run.
+///
+/// # Errors
+/// As [`build`], and when the run cannot be noted down.
+pub fn built_for_tests() -> Result<&'static PathBuf, &'static Error> {
+    static BUILT: OnceLock<Result<PathBuf, Error>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let root = workspace();
+        let folder = target(&root).join("plugins");
+        let runs = folder.join(".built-in-test-run");
+        let run = env::var_os("NEXTEST_RUN_ID").map(|id| runs.join(id));
+        if run.as_ref().is_some_and(|run| run.exists()) {
+            return Ok(folder);
+        }
+        build(&root, &[Kind::Example, Kind::Hostile])?;
+        if let Some(run) = run {
+            let noted = fs::create_dir_all(&runs).and_then(|()| fs::write(&run, b""));
+            noted.map_err(|source| Error::File { path: run, source })?;
+        }
+        Ok(folder)
+    });
+    built.as_ref()
+}
+
+/// Builds the plugin host, by a call of its own as everywhere, and says where it is: for tests of other crates, which
+/// need the process and cannot name it.
+///
+/// # Errors
+/// Cargo could not be started, or said no.
+pub fn build_host(root: &Path) -> Result<PathBuf, Error> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let status = command.current_dir(root).args(["build", "--package", "bodega-plugin-host"]).status();
+    if !status.map_err(Error::Cargo)?.success() {
+        return Err(Error::Build);
+    }
+    Ok(target(root).join("debug/bodega-plugin-host"))
 }
 
 /// What a component imports, by name.
@@ -133,6 +173,10 @@ impl Kind {
             Self::Hostile => "bodega-hostile-",
         }
     }
+}
+
+fn target(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
 }
 
 /// The names of the folders that hold a crate, sorted.

@@ -1,6 +1,6 @@
 //! Components, built once, and pools with a folder of their own.
 
-use bodega_plugin_build::{Kind, build, workspace};
+use bodega_plugin_build::built_for_tests;
 use bodega_plugin_host::{
     client::{Options, Pool},
     protocol::{Batch, Call, Cart, Component, Effect, Hash, Line, Outcome, Verdict},
@@ -8,37 +8,16 @@ use bodega_plugin_host::{
 use std::{
     env, fs,
     path::PathBuf,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
 /// The built component of this name, an example or a hostile one.
 pub(crate) fn plugin(name: &str) -> Component {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let folder = BUILT.get_or_init(built);
-    let example = folder.join(format!("{name}.wasm"));
-    let path = if example.exists() { example } else { folder.join("hostile").join(format!("{name}.wasm")) };
-    Component::new(fs::read(path).expect("a plugin of this name"))
-}
-
-/// The folder of the built components. A runner with a process for each test builds them once for all of these.
-fn built() -> PathBuf {
-    let root = workspace();
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
-    let folder = target.join("plugins");
-    let run = env::var("NEXTEST_RUN_ID").ok().map(|id| folder.join(".built-for-test-run").join(id));
-    if !run.as_ref().is_some_and(|run| run.exists()) {
-        build(&root, &[Kind::Example, Kind::Hostile]).expect("the plugins of this workspace build");
-        if let Some(run) = run {
-            let runs = run.parent().expect("a folder").to_owned();
-            let _ = fs::remove_dir_all(&runs);
-            fs::create_dir_all(&runs).and_then(|()| fs::write(&run, "")).expect("a writable target folder");
-        }
-    }
-    folder
+    let folder = built_for_tests().expect("the plugins of this workspace build");
+    let file = format!("{name}.wasm");
+    let bytes = fs::read(folder.join(&file)).or_else(|_| fs::read(folder.join("hostile").join(&file)));
+    Component::new(bytes.expect("a plugin of this name"))
 }
 
 /// A folder that is gone at the end of the test.

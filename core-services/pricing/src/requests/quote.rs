@@ -53,13 +53,7 @@ pub(crate) async fn quote(pricing: Pricing, call: Call, request: Quote) -> Resul
     let promotions = active::current(&pricing).await?;
     let now = pricing.context.clock().now();
     let ruled = promotion::evaluate(&promotions.rules, &lines, &request.codes, request.currency);
-    let seen = Seen {
-        lines: &lines,
-        currency: request.currency,
-        market: &market,
-        codes: &request.codes,
-        issued: now,
-    };
+    let seen = Seen { lines: &lines, currency: request.currency, market: &market, codes: &request.codes, issued: now };
     let (from_plugins, runs) = plugins::run(&pricing.pool, &promotions.plugins, &seen).await;
     let mut effects = ruled.effects;
     effects.extend(from_plugins);

@@ -16,6 +16,8 @@ enum Configuration {
     Copy,
     /// Calls without end: the stack runs out first.
     Recurse,
+    /// Nothing while it is on trial; additions after.
+    AfterTrial,
 }
 
 impl Promotion for EndlessLoop {
@@ -32,7 +34,8 @@ impl Promotion for EndlessLoop {
 
     fn evaluate(cart: &Cart, configuration: &Configuration) -> Result<Vec<Effect>, Refusal> {
         match configuration {
-            Configuration::Add => {
+            Configuration::AfterTrial if cart.lines[0].merchant == "trial" => Ok(Vec::new()),
+            Configuration::Add | Configuration::AfterTrial => {
                 let mut sum = cart.subtotal;
                 while black_box(true) {
                     sum = black_box(sum.wrapping_add(1));

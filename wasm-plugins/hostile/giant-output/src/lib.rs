@@ -29,6 +29,8 @@ enum Configuration {
     TooManyPieces,
     /// A label that a terminal would obey.
     ControlCharacters,
+    /// Nothing while it is on trial; a label of a megabyte after.
+    AfterTrial,
 }
 
 impl Promotion for GiantOutput {
@@ -49,7 +51,10 @@ impl Promotion for GiantOutput {
         let first = &cart.lines[0];
         Ok(match configuration {
             Configuration::Effects => vec![one(); 6_000],
-            Configuration::Label => vec![Effect::on_order("x".repeat(1 << 20)).percentage(1)],
+            Configuration::AfterTrial if first.merchant == "trial" => Vec::new(),
+            Configuration::Label | Configuration::AfterTrial => {
+                vec![Effect::on_order("x".repeat(1 << 20)).percentage(1)]
+            }
             Configuration::Refusal => return Err(Refusal::Other("x".repeat(1 << 20))),
             Configuration::SlightlyTooMany => vec![one(); 257],
             Configuration::Lines => {

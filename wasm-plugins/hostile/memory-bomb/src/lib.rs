@@ -16,6 +16,8 @@ enum Configuration {
     Gulp,
     /// Everything at once, but politely: takes no for an answer.
     Polite,
+    /// Nothing while it is on trial; more and more after.
+    AfterTrial,
 }
 
 impl Promotion for MemoryBomb {
@@ -30,9 +32,10 @@ impl Promotion for MemoryBomb {
         }
     }
 
-    fn evaluate(_cart: &Cart, configuration: &Configuration) -> Result<Vec<Effect>, Refusal> {
+    fn evaluate(cart: &Cart, configuration: &Configuration) -> Result<Vec<Effect>, Refusal> {
         match configuration {
-            Configuration::Hoard => {
+            Configuration::AfterTrial if cart.lines[0].merchant == "trial" => Ok(Vec::new()),
+            Configuration::Hoard | Configuration::AfterTrial => {
                 let mut hoard: Vec<Vec<u8>> = Vec::new();
                 while black_box(true) {
                     hoard.push(black_box(Vec::with_capacity(64 << 10)));
