@@ -53,7 +53,7 @@ impl Desk<'_> {
     /// The same, with its charge spelled out when the caller asked for that.
     pub(crate) fn render_for(&self, intent: &Intent, form: &Form) -> Value {
         let mut value = self.render(intent);
-        if intent.charge.is_some() && form.expands("latest_charge") {
+        if intent.charge.is_some() && (form.expands("latest_charge") || form.expands("data.latest_charge")) {
             value["latest_charge"] = objects::charge(intent);
         }
         value

@@ -143,6 +143,24 @@ async fn one_idempotency_key_has_one_effect_and_one_fingerprint() {
 }
 
 #[tokio::test]
+async fn intents_are_found_by_their_metadata() {
+    let world = world(|_| {}).await;
+    let intent = world.intent("100", "card_ok").await;
+    world.intent("100", "card_silent").await;
+    let search = async |query: &str| {
+        let url = format!("{}/v1/payment_intents/search", world.simulator.url());
+        let mut url = reqwest::Url::parse(&url).unwrap();
+        url.query_pairs_mut().append_pair("query", query);
+        let answer = world.client.get(url).bearer_auth("sk_test_simulator").send().await.unwrap();
+        answer.json::<serde_json::Value>().await.unwrap()
+    };
+    let found = search(r#"metadata["intent_id"]:"card_ok" AND metadata['order_id']:'ord_1'"#).await;
+    assert_eq!((found["data"].as_array().unwrap().len(), &found["data"][0]["id"]), (1, &intent["id"]));
+    assert_eq!(search(r#"metadata["intent_id"]:"none""#).await["data"], json!([]));
+    assert_eq!(search("status:'succeeded'").await["error"]["param"], "query");
+}
+
+#[tokio::test]
 async fn a_lost_answer_was_executed_and_a_refused_call_was_not() {
     let world = world(|_| {}).await;
     let form = [("amount", "500"), ("currency", "usd"), ("metadata[intent_id]", "pin_8")];

@@ -53,3 +53,5 @@ pub const PLATFORM_FEE_BP: u32 = 500;
 pub const NAME_BYTES_MAX: usize = 200;
 /// Items of a page.
 pub const PAGE_MAX: i64 = 50;
+/// Bytes of a provider's answer: a page of a settlement report takes a tenth of it.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bodega_domain::payment::Fact;
-use bodega_platform::{Batcher, Context};
+use bodega_platform::{Batcher, Context, telemetry::metrics};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{
@@ -49,7 +49,14 @@ impl Worker {
             tracing::error!(provider = job.provider, %intent, "a payment's provider is not configured any more");
             return;
         };
+        let labels = [("provider", job.provider.clone()), ("call", kind.as_str().to_owned())];
+        let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let asked = tokio::time::Instant::now();
         let lesson = call(provider.as_ref(), &self.context, job).await;
+        metrics::histogram("bodega_payment_call_seconds", &labels).observe(asked.elapsed());
+        if lesson.seen.is_none() {
+            metrics::counter("bodega_payment_calls_without_word_total", &labels).add(1);
+        }
         self.context.failpoints().hit(crash_point(kind)).await;
         let command = Command::Learn { target: Target::Intent(intent), lesson: Box::new(lesson), raw: None };
         // What cannot be written now is asked again: the row of the job is still there.

@@ -247,6 +247,38 @@ async fn a_provider_that_hangs_leaves_the_outcome_unknown_and_then_tells() {
     world.reference(order).await;
 }
 
+/// Makes the unanswered attempt so old that the provider has forgotten its key.
+async fn age(world: &World) {
+    let pool = world.pool().await;
+    bodega_tests::eventually("an unanswered attempt", || async {
+        let aged = sqlx::query(
+            "update job set created_at = created_at - interval '21 hours' where kind = 'pay' and tries > 0",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        (aged.rows_affected() > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_provider_forgot_the_key_it_is_asked_what_it_has_and_never_to_pay_again() {
+    let world = World::open().await;
+    world.switch(Switches { drop: true, ..world.switches().await }).await;
+    for (mode, status) in [("drop_response", PaymentStatus::Authorised), ("refuse", PaymentStatus::Refused)] {
+        // Whoever would ask to pay again would be refused; only a search can tell.
+        world.control("faults", json!({"operation": "create", "mode": mode, "status": 503})).await;
+        world.control("faults", json!({"operation": "create", "mode": "refuse", "status": 503, "count": 1_000})).await;
+        let order = world.pay(1_000, "card_ok").await;
+        age(&world).await;
+        world.until_status(order, status).await;
+        let made = usize::from(status == PaymentStatus::Authorised);
+        assert_eq!(world.provider_intents(order).await.len(), made);
+        world.switch(Switches { faults: Vec::new(), ..world.switches().await }).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_begins_five_attempts_an_hour() {
     let world = World::open().await;

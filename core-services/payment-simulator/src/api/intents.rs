@@ -58,6 +58,36 @@ pub(super) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery,
     .await
 }
 
+/// `query=metadata["order_id"]:"ord_…" AND …`: the part of the search language that is about metadata.
+pub(super) async fn search(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let raw = query.unwrap_or_default();
+    let path = "/v1/payment_intents/search";
+    let call = Call { operation: "list", path, headers: &headers, raw: raw.as_bytes() };
+    answer(&app, call, |desk, form| {
+        let wanted = form.required("query")?.split(" AND ").map(clause).collect::<Option<Vec<_>>>();
+        let wanted =
+            wanted.ok_or_else(|| Refusal::invalid("parameter_unknown", "query", "only metadata is searched"))?;
+        let named =
+            |intent: &&Intent| wanted.iter().all(|(key, value)| intent.metadata.get(*key).is_some_and(|v| v == value));
+        let found = desk.book.intents().rev().filter(named).map(|intent| desk.render_for(intent, form)).collect();
+        let mut found = page(path, found, form)?;
+        found["object"] = "search_result".into();
+        Ok(found)
+    })
+    .await
+}
+
+/// `metadata["key"]:"value"`, with either kind of quotes.
+fn clause(text: &str) -> Option<(&str, &str)> {
+    let (key, value) = text.trim().strip_prefix("metadata[")?.split_once("]:")?;
+    let bare = |quoted: &'_ str| -> Option<(usize, usize)> {
+        let quote = quoted.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        (quoted.len() > 1 && quoted.ends_with(quote)).then_some((1, quoted.len() - 1))
+    };
+    let ((from, to), (start, end)) = (bare(key)?, bare(value)?);
+    Some((key.get(from..to)?, value.get(start..end)?))
+}
+
 pub(super) async fn confirm(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

@@ -34,6 +34,7 @@ const PAGE_MAX: i64 = 100;
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/payment_intents", post(intents::create).get(intents::list))
+        .route("/v1/payment_intents/search", get(intents::search))
         .route("/v1/payment_intents/{id}", get(intents::retrieve))
         .route("/v1/payment_intents/{id}/confirm", post(intents::confirm))
         .route("/v1/payment_intents/{id}/capture", post(intents::capture))

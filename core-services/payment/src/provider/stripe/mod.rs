@@ -16,7 +16,7 @@ use reqwest::{RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use super::{Notice, Pay, Provider, ProviderError, Seen, SettlementLine, Shown, WebhookError};
-use crate::limits::SETTLEMENT_PAGE;
+use crate::limits::{ANSWER_BYTES_MAX, SETTLEMENT_PAGE};
 
 /// The version of the API that this adapter was written against.
 const API_VERSION: &str = "2024-06-20";
@@ -76,7 +76,7 @@ impl Stripe {
             if nothing_sent { ProviderError::Unavailable(what) } else { ProviderError::Unknown(what) }
         })?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| ProviderError::Unknown(error.without_url().to_string()))?;
+        let body = whole(answer).await?;
         let body: Value =
             serde_json::from_slice(&body).map_err(|_| ProviderError::Unknown(format!("{status}, no JSON")))?;
         if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
@@ -87,6 +87,19 @@ impl Stripe {
         form.extend(pay.return_url.map(|url| ("return_url", url)));
         form
     }
+}
+
+/// The whole body, unless it is larger than any answer should be.
+async fn whole(mut answer: reqwest::Response) -> Result<Vec<u8>, ProviderError> {
+    let broken = |error: reqwest::Error| ProviderError::Unknown(error.without_url().to_string());
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(ProviderError::Unknown("an answer without end".to_owned()));
+        }
+    }
+    Ok(body)
 }
 
 /// Sorts an error of the API by what may be done next.
@@ -167,12 +180,12 @@ impl Provider for Stripe {
     }
 
     async fn find(&self, intent: IntentId) -> Result<Option<Seen>, ProviderError> {
-        let key = format!("metadata[{}]", object::INTENT_KEY);
-        let ours = intent.to_string();
-        let query = [(key.as_str(), ours.as_str()), ("expand[]", "latest_charge")];
-        let list = self.get("v1/payment_intents", &query).await?;
+        // Ids hold nothing that the search language would read as its own.
+        let query = format!("metadata[\"{}\"]:\"{intent}\"", object::INTENT_KEY);
+        let query = [("query", query.as_str()), ("expand[]", "data.latest_charge")];
+        let list = self.get("v1/payment_intents/search", &query).await?;
         let data = list["data"].as_array().ok_or_else(|| ProviderError::Unknown("a list without data".to_owned()))?;
-        // The list may ignore the filter; what is not ours is passed over.
+        // Whatever the search thought it was asked for, what is not ours is passed over.
         Ok(data.iter().filter_map(object::seen).find(|seen| seen.intent == Some(intent)))
     }
 
