@@ -25,6 +25,10 @@ fn main() {
     if let Some(file) = args.next() {
         let views: Vec<double::goods::Entry> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         for view in views {
+            if view.kind == "sku" {
+                let sku = serde_json::from_value(view.body.clone().unwrap()).unwrap();
+                edge.core.more.borrow_mut().insert(view.key.parse().unwrap(), sku);
+            }
             edge.put(&format!("{}/{}", view.kind, view.key), &view.body.unwrap());
         }
     }

@@ -138,7 +138,7 @@ async fn door<P: Platform>(
                 }
             }
         }
-        @if let Some(own) = &own { (history(own, "Ordered in this browser")) }
+        @if let Some(own) = own.as_ref().filter(|own| !own.items.is_empty()) { (history(own, "Ordered in this browser")) }
     };
     let frame = Frame { title: "Your corner", private: true, ..Frame::default() };
     let status =

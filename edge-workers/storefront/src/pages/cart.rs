@@ -105,16 +105,20 @@ fn full(cart: &PricedCart) -> Markup {
         div.till {
             ul.lines { @for item in &cart.lines { li { (line(item)) } } }
             aside.receipt aria-label="What it costs" {
-                @for discount in &cart.discounts {
-                    p.given { span dir="auto" { (discount.label) } " " span { "−" (price::text(discount.amount)) } }
+                @if !cart.discounts.is_empty() {
+                    ul.givens {
+                        @for discount in &cart.discounts {
+                            li.given { span dir="auto" { (discount.label) } span { "−" (price::text(discount.amount)) } }
+                        }
+                    }
                 }
                 (totals(&cart.totals, true))
-                p.fine { "An estimate of this shop window. The exact sum, with delivery and tax, comes before you pay." }
-                (codes(cart))
                 @if cart.has_unavailable() {
                     p.notice { "Something in the basket is not to be had just now. Remove it to go on." }
                 }
                 a.button.wide href="/checkout" { "To the till" }
+                p.fine { "An estimate of this shop window. The exact sum, with delivery and tax, comes before you pay." }
+                (codes(cart))
                 @if !cart.synced {
                     p.fine role="status" { "This basket is safe here. Your other devices will see it a little later." }
                 }

@@ -167,14 +167,18 @@ fn review_page<P: Platform>(
         div.heading { h1 { "Look it over" } }
         @if let Some(failure) = refused { (alert(failure)) }
         div.till {
-            section aria-label="What you get" {
+            section.paper aria-label="What you get" {
                 ul.items {
                     @for line in &quote.lines {
                         li { span.n { (line.quantity) "×" } span.t dir="auto" { (line.title) } span.p { (price::money(line.subtotal)) } }
                     }
                 }
-                @for discount in &quote.discounts {
-                    p.given { span dir="auto" { (discount.label) } span { "−" (price::text(discount.amount)) } }
+                @if !quote.discounts.is_empty() {
+                    ul.givens {
+                        @for discount in &quote.discounts {
+                            li.given { span dir="auto" { (discount.label) } span { "−" (price::text(discount.amount)) } }
+                        }
+                    }
                 }
                 @for (code, why) in &quote.codes_refused {
                     p.fine { "The code " bdi { (code) } " did not count: " bdi { (why) } }
@@ -268,10 +272,16 @@ async fn refused<P: Platform>(visit: &Visit<'_, P>, shopper: &Shopper, typed: &T
 }
 
 fn alert(failure: &Failure) -> Markup {
+    // What is wrong with a field is said at the field.
+    let marked = failure.code == Code::ValidationFailed;
     html! {
         div.notice.bad role="alert" {
-            p { strong { (failure.code.title()) ". " } (failure.detail) }
-            @if !failure.fields.is_empty() { ul { @for field in &failure.fields { li dir="auto" { (field.detail) } } } }
+            @if marked {
+                p { strong { "Please look at the marked fields." } }
+            } @else {
+                p { strong { (failure.code.title()) "." } @if failure.detail != failure.code.title() { " " (failure.detail) } }
+                ul { @for field in &failure.fields { li dir="auto" { (field.detail) } } }
+            }
             @if failure.code == Code::OutOfStock { p { a href="/cart" { "Change the basket" } } }
         }
     }

@@ -152,7 +152,7 @@ impl AddressText {
             field(Field { name, label, kind: "text", autocomplete, optional, value, wrong: wrong(fields, &pointer) })
         };
         html! {
-            (of("name", "Name on the bell", "shipping name", false, &self.name))
+            (of("name", "Name", "shipping name", false, &self.name))
             (of("line1", "Street and number", "shipping address-line1", false, &self.line1))
             (of("line2", "Floor, flat, company", "shipping address-line2", true, &self.line2))
             div.pair {

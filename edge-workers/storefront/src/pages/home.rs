@@ -34,9 +34,12 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>) -> Answer {
     let content = html! {
         (card::added_notice(added.as_deref()))
         section.hello {
-            h1 { "Good things, round the corner" }
-            p { "Bread from this morning, soap that lasts, and the battery you forgot. Open all night." }
-            (offers(&rules, None))
+            div {
+                h1 { "Good things, round the corner" }
+                p { "Bread from this morning, soap that lasts, and the battery you forgot. Open all night." }
+                (offers(&rules, None))
+            }
+            (still_life(&categories))
         }
         (shelves(&categories))
         section aria-labelledby="window" {
@@ -65,6 +68,18 @@ fn shelves(categories: &[CategoryView]) -> Markup {
                         span dir="auto" { (category.title) }
                     } }
                 }
+            }
+        }
+    }
+}
+
+/// Three pictures for wide windows, where there is room for them.
+fn still_life(categories: &[CategoryView]) -> Markup {
+    let pictures: Vec<_> = categories.iter().filter_map(|category| category.picture.as_ref()).take(3).collect();
+    html! {
+        @if pictures.len() == 3 {
+            div.still aria-hidden="true" {
+                @for picture in pictures { img src=(card::source(picture)) alt="" width="120" height="120"; }
             }
         }
     }

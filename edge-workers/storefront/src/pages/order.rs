@@ -94,7 +94,7 @@ fn render<P: Platform>(
         (timeline(order, tone))
         @if let Some(action) = &order.payment.next_action { (next_action(&action.url)) }
         div.till {
-            section aria-label="What you ordered" {
+            section.paper aria-label="What you ordered" {
                 ul.items {
                     @for line in &order.lines {
                         li { span.n { (line.quantity) "×" } span.t dir="auto" { (line.title) } span.p { (price::money(line.subtotal)) } }

@@ -27,6 +27,8 @@ pub struct Core {
     orders: RefCell<BTreeMap<String, OrderView>>,
     by_key: RefCell<BTreeMap<String, String>>,
     refreshes: RefCell<BTreeMap<String, u32>>,
+    /// Articles beside those of the tests.
+    pub more: RefCell<BTreeMap<bodega_domain::catalog::SkuNo, bodega_domain::catalog::SkuView>>,
     /// The next request on a subject is refused with this.
     pub refuse: RefCell<Option<(String, Failure)>>,
 }
@@ -176,7 +178,8 @@ impl Core {
         let zero = Money::zero(wish.currency);
         let mut lines = Vec::new();
         for (no, quantity) in &wish.lines {
-            let sku = goods::sku_view(*no).ok_or(Code::SkuNotFound)?;
+            let more = self.more.borrow().get(no).cloned();
+            let sku = more.or_else(|| goods::sku_view(*no)).ok_or(Code::SkuNotFound)?;
             let unit_price = sku.prices.get(wish.currency).ok_or(Code::CurrencyUnsupported)?;
             let subtotal = unit_price.times(*quantity).unwrap();
             lines.push(QuoteLine {
