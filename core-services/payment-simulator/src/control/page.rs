@@ -21,10 +21,11 @@ const SHOWN_MAX: usize = 50;
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#26221c;--paper:#fbf8f2;--line:#ddd3c2;--soft:#766d5f;--accent:#0b6e4f}
 @media(prefers-color-scheme:dark){:root{--ink:#efe9de;--paper:#1c1a17;--line:#3c372f;--soft:#a89d8c;--accent:#5cc9a1}}
-body{margin:0 auto;max-width:72rem;padding:1.5rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
+body{margin:0 auto;max-width:80rem;padding:1.5rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
 h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.soft,.soft{color:var(--soft)}
 table{border-collapse:collapse;width:100%;font-size:.9rem}td,th{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-td.sum{text-align:right;font-variant-numeric:tabular-nums}code{font-size:.85em}
+td.sum{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}td code{font-size:.78em}
+td button{font-size:.8rem;padding:.05rem .5rem;margin:.1rem 0}
 form.row{display:flex;flex-wrap:wrap;gap:.5rem 1.2rem;align-items:center}td form{display:inline}
 button{font:inherit;padding:.3rem .8rem;border:1px solid var(--accent);border-radius:.4rem;background:var(--accent);color:var(--paper);cursor:pointer}
 button.quiet{background:none;color:var(--accent)}input,select{font:inherit;padding:.25rem .4rem;border:1px solid var(--line);border-radius:.3rem;background:none;color:inherit}
