@@ -111,6 +111,13 @@ impl Arrived {
     }
 }
 
+impl Arrived {
+    /// The trace's id: the second field of `traceparent`.
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
+}
+
 /// A request as its handler sees it, beside its body: who asks, and the context for asking others.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -165,6 +172,15 @@ mod tests {
         assert_eq!(caused.service.as_deref(), Some("order"));
         assert_eq!(call.on_behalf(), call.on_behalf());
         assert_eq!(call.on_behalf().speaker, Speaker::Bearer(Some("g1.a.b.c".into())));
+    }
+
+    #[test]
+    fn a_trace_goes_on_and_its_id_is_known() {
+        let mut sent = RequestContext::bearer(RequestId::from_u128(7), None);
+        sent.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+        let arrived = Arrived::read(Some(&sent.to_headers("gateway")), &Clock::system(), &Entropy);
+        assert_eq!(arrived.trace_id(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(Call::new(Principal::Anonymous, arrived).context.traceparent, sent.traceparent);
     }
 
     #[test]

@@ -204,7 +204,9 @@ async fn answer(
 ) -> Bytes {
     let began = Instant::now();
     let arrived = Arrived::read(message.headers.as_ref(), &host.clock, &host.entropy);
-    let span = tracing::info_span!("request", request_id = %arrived.request_id, subject, service = host.service);
+    let trace_id = arrived.trace_id().map(ToOwned::to_owned);
+    let span =
+        tracing::info_span!("request", request_id = %arrived.request_id, trace_id, subject, service = host.service);
     let outcome = AssertUnwindSafe(check_and_handle(host, handle, operation, arrived, message.payload.clone()))
         .catch_unwind()
         .instrument(span.clone())

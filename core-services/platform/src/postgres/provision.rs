@@ -24,6 +24,9 @@ static PLATFORM: LazyLock<Migrator> = LazyLock::new(|| {
 });
 const PLATFORM_MIGRATIONS_TABLE: &str = "_platform_migrations";
 
+/// Attempts to prepare a service beside others that do the same on the same server.
+const PROVISION_ATTEMPTS_MAX: u32 = 20;
+
 /// Why a service has no schema, or an old one.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
@@ -51,9 +54,21 @@ pub enum ProvisionError {
 /// # Errors
 /// When the admin role may not, or the server cannot be reached.
 pub async fn provision(config: &Config, service: &str, extensions: &[&str]) -> Result<(), ProvisionError> {
-    provision_inner(config, service, extensions)
-        .await
-        .map_err(|source| ProvisionError::Provision { service: service.to_owned(), source })
+    let mut attempt = 1;
+    loop {
+        match provision_inner(config, service, extensions).await {
+            Ok(()) => return Ok(()),
+            // Roles belong to the server: somebody who prepares another database of it was at the same role.
+            Err(error) if attempt < PROVISION_ATTEMPTS_MAX && is_collision(&error) => attempt += 1,
+            Err(source) => return Err(ProvisionError::Provision { service: service.to_owned(), source }),
+        }
+    }
+}
+
+/// Already there (a role, a schema, a database, their unique row), or changed by two at once.
+fn is_collision(error: &sqlx::Error) -> bool {
+    let state = error.as_database_error().and_then(|error| error.code());
+    matches!(state.as_deref(), Some("42710" | "42P06" | "42P04" | "23505" | "XX000" | "55006"))
 }
 
 async fn provision_inner(config: &Config, service: &str, extensions: &[&str]) -> Result<(), sqlx::Error> {
@@ -73,7 +88,6 @@ async fn provision_inner(config: &Config, service: &str, extensions: &[&str]) ->
     connection.close().await?;
 
     let mut connection = PgConnection::connect_with(&admin.database(&database)).await?;
-    // Advisory locks belong to one database: the role is shared between them, so it is created tolerantly below.
     lock(&mut connection).await?;
     let exists = sqlx::query("select 1 from pg_roles where rolname = $1").bind(&role);
     if exists.fetch_optional(&mut connection).await?.is_none() {

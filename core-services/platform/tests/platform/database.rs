@@ -53,6 +53,21 @@ async fn migrating_twice_and_at_once_is_the_same_as_once() {
     assert_eq!(pending(&config).await, 0);
 }
 
+#[tokio::test]
+async fn databases_of_one_server_may_be_prepared_at_once() {
+    let servers = Servers::start().await.unwrap();
+    let mut configs = Vec::new();
+    for _ in 0..6 {
+        configs.push(Arc::new(config(&servers).await));
+    }
+    let at_once = configs
+        .into_iter()
+        .map(|config| tokio::spawn(async move { service::migrate(&config, &[order(), inventory()], |_| {}).await }));
+    for outcome in futures::future::join_all(at_once).await {
+        outcome.unwrap().unwrap();
+    }
+}
+
 async fn pending(config: &Config) -> usize {
     let order = order();
     bodega_platform::postgres::pending_migrations(config, order.name, order.migrations.unwrap()).await.unwrap()
