@@ -1,0 +1,3 @@
+//! A file a request.
+
+pub(crate) mod edges;
