@@ -14,7 +14,7 @@ mod strikes;
 
 use crate::{
     limits::{CALLS_MAX, EPOCH_TICK, EPOCH_TICKS_MAX},
-    protocol::{Batch, Component, Hash, Loaded, Outcome, Rejection, Request, Response, Verdict},
+    protocol::{Batch, Component, Hash, Inspection, Loaded, Outcome, Rejection, Request, Response, Verdict},
 };
 use process::{Lost, Process};
 use std::{
@@ -176,6 +176,23 @@ impl Pool {
         self.give_back(process);
         match response {
             Response::Pong { engine } => Ok(engine),
+            other => Err(Error::Misunderstood { detail: format!("{other:?}") }),
+        }
+    }
+
+    /// Says what a component is, without compiling or running it.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] when it is none, and whatever kept a process from answering.
+    pub async fn inspect(&self, component: &Component) -> Result<Inspection, Error> {
+        let _slot = self.slot().await?;
+        let (mut process, _) = self.take()?;
+        let request = Request::Inspect { component: component.clone() };
+        let response = process.exchange(&request, self.inner.options.load_max).await?;
+        self.give_back(process);
+        match response {
+            Response::Inspected(inspection) => Ok(inspection),
+            Response::Rejected(rejection) => Err(rejection.into()),
             other => Err(Error::Misunderstood { detail: format!("{other:?}") }),
         }
     }

@@ -4,5 +4,6 @@ mod admission;
 mod golden;
 mod hostile;
 mod lifecycle;
+mod mutated;
 mod support;
 mod trial;
