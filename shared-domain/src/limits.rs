@@ -57,7 +57,7 @@ pub const PAYMENT_DEADLINE_CHALLENGE_MIN: i64 = 30;
 pub const PROVIDER_SILENCE_HOURS: i64 = 6;
 /// Days for which a guest's order link works.
 pub const ORDER_LINK_DAYS: i64 = 90;
-/// Items of a listing page by default, and at most.
+/// Items of a listing page by default.
 pub const LIST_LIMIT_DEFAULT: u32 = 24;
 /// Items of a listing page at most.
 pub const LIST_LIMIT_MAX: u32 = 100;

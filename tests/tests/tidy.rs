@@ -9,13 +9,14 @@ use std::process::Command;
 const FILE_LINES_MAX: usize = 450;
 
 /// Files that may read the clock or the system's randomness: everything else is told time and randomness.
-const BORDERS: [&str; 8] = [
+const BORDERS: [&str; 9] = [
     "core-services/payment-simulator/src/desk.rs",
     "core-services/payment-simulator/src/lib.rs",
     "core-services/platform/src/clock.rs",
     "core-services/platform/src/entropy.rs",
     "deploy/stack/src/shop/secrets.rs",
     "edge-workers/host/src/exchange.rs",
+    "edge-workers/host/src/kv.rs",
     "edge-workers/spin/platform/src/platform.rs",
     "tests/tests/tidy.rs",
 ];
@@ -216,4 +217,31 @@ fn the_list_of_errors_is_the_list_of_codes() {
     let unknown: Vec<String> = listed.difference(&known).map(|code| (*code).to_owned()).collect();
     none("codes that docs/ERRORS.md does not list", &missing);
     none("codes that docs/ERRORS.md lists and nobody has", &unknown);
+}
+
+#[test]
+fn the_list_of_limits_is_the_list_of_constants() {
+    let root = workspace_root();
+    let document =
+        std::fs::read_to_string(root.join("docs/LIMITS.md")).expect("docs/LIMITS.md lists every shared limit");
+    let source = std::fs::read_to_string(root.join("shared-domain/src/limits.rs")).expect("the shared limits");
+    // A row a limit: | `NAME` | value with separators | why |
+    let rows: BTreeSet<(String, String)> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter_map(|(name, rest)| Some((name.to_owned(), rest.split(" |").next()?.replace(',', ""))))
+        .collect();
+    let product = |text: &str| -> String {
+        let factors = text.split('*').map(|factor| factor.trim().replace('_', "").parse::<i64>().expect("a number"));
+        factors.product::<i64>().to_string()
+    };
+    let constants: BTreeSet<(String, String)> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.strip_suffix(';')?.split_once(':'))
+        .filter_map(|(name, rest)| Some((name.to_owned(), product(rest.split_once('=')?.1))))
+        .collect();
+    let missing: Vec<String> = constants.difference(&rows).map(|row| format!("{row:?}")).collect();
+    let unknown: Vec<String> = rows.difference(&constants).map(|row| format!("{row:?}")).collect();
+    none("limits that docs/LIMITS.md does not list, or with another value", &missing);
+    none("limits that docs/LIMITS.md lists and nobody has", &unknown);
 }
