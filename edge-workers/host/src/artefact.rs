@@ -47,7 +47,7 @@ pub(crate) fn load(engine: &Engine, path: &Path, folder: &Path) -> Result<Loaded
     let invalid = |error| Error::Invalid { path: path.to_owned(), error };
     let component = Component::new(engine, &bytes).map_err(invalid)?;
     let artefact = component.serialize().map_err(invalid)?;
-    if let Err(error) = keep(&kept, &artefact) {
+    if let Err(error) = keep(&kept, &artefact).and_then(|()| forget_others(folder, &kept)) {
         // The host serves all the same, and compiles again next time.
         tracing::warn!(%error, file = %kept.display(), "the compiled component could not be kept");
     }
@@ -84,6 +84,17 @@ fn keep(kept: &Path, artefact: &[u8]) -> io::Result<()> {
     let unfinished = kept.with_extension(format!("{}.unfinished", std::process::id()));
     fs::write(&unfinished, file)?;
     fs::rename(&unfinished, kept)
+}
+
+/// Artefacts of earlier components and hosts are of no use any more.
+fn forget_others(folder: &Path, kept: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path != kept && path.extension().is_some_and(|extension| extension == "artefact") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn hex(bytes: &[u8]) -> String {

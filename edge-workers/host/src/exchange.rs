@@ -270,7 +270,8 @@ fn absolute(uri: &Uri, headers: &HeaderMap) -> Result<Uri, Problem> {
         .map_err(|_| Problem::new(Code::BadRequest))
 }
 
-fn now() -> Timestamp {
+/// The time, for logs.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,9 +1,10 @@
 //! What the component prints: one line, one log record of the host.
 
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use serde_json::{Map, Value};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
@@ -30,11 +31,23 @@ struct Line(Vec<u8>);
 impl Line {
     fn end(&mut self) {
         if !self.0.is_empty() {
-            let text = String::from_utf8_lossy(&self.0);
-            tracing::info!(target: "storefront", "{text}");
+            match serde_json::from_slice::<Map<String, Value>>(&self.0) {
+                Ok(record) => write(record),
+                Err(_) => tracing::info!(target: "storefront", "{}", String::from_utf8_lossy(&self.0)),
+            }
             self.0.clear();
         }
     }
+}
+
+/// A record of the storefront stays a record, so that its request id can be looked for like the host's own.
+fn write(mut record: Map<String, Value>) {
+    record.entry("timestamp").or_insert_with(|| crate::exchange::now().to_string().into());
+    record.insert("target".into(), "storefront".into());
+    let mut line = Value::Object(record).to_string();
+    line.push('\n');
+    // Standard error is all there is; when it is gone, so is the log.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 impl AsyncWrite for Line {

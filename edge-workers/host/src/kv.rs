@@ -7,13 +7,15 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 use tokio::sync::oneshot;
 
+mod expiry;
 mod writer;
 
+pub(crate) use expiry::Rule;
 pub(crate) use writer::Swap;
 use writer::{Answer, Change, Write};
 
@@ -52,11 +54,21 @@ impl<E: Into<redb::Error>> From<E> for Error {
 pub(crate) struct Stores {
     database: Arc<Database>,
     writes: mpsc::Sender<Write>,
+    today: Today,
+}
+
+/// Days since 1970; passed in, so that tests let years go by.
+pub(crate) type Today = fn() -> u32;
+
+/// The calendar's day, UTC.
+pub(crate) fn today() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs() / 86_400).unwrap_or(u32::MAX)
 }
 
 impl Stores {
     /// Opens or creates the file. It is locked: a second host on the same folder fails here.
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, cache_bytes: usize, rules: Vec<Rule>, today: Today) -> Result<Self, Error> {
         let mut builder = Database::builder();
         builder.set_cache_size(cache_bytes);
         let database = Arc::new(builder.create(path)?);
@@ -64,9 +76,9 @@ impl Stores {
         let writer = Arc::clone(&database);
         std::thread::Builder::new()
             .name("kv-writer".into())
-            .spawn(move || writer::run(&writer, &queue))
+            .spawn(move || writer::run(&writer, &rules, &queue))
             .map_err(redb::Error::Io)?;
-        Ok(Self { database, writes })
+        Ok(Self { database, writes, today })
     }
 
     /// The value of `key`. Reads a snapshot on the caller's thread: almost always from the page cache.
@@ -103,7 +115,7 @@ impl Stores {
         check_value(&value)?;
         match self.write(store, key, Change::Swap { expected, value }).await? {
             Answer::Swap(swap) => Ok(swap),
-            Answer::Done | Answer::Counter(_) => Err(Error::Closed),
+            Answer::Done | Answer::Counter(_) | Answer::Swept(_) => Err(Error::Closed),
         }
     }
 
@@ -111,7 +123,7 @@ impl Stores {
     pub(crate) async fn increment(&self, store: &Arc<str>, key: String, delta: i64) -> Result<i64, Error> {
         match self.write(store, key, Change::Increment(delta)).await? {
             Answer::Counter(sum) => Ok(sum),
-            Answer::Done | Answer::Swap(_) => Err(Error::Closed),
+            Answer::Done | Answer::Swap(_) | Answer::Swept(_) => Err(Error::Closed),
         }
     }
 
@@ -120,10 +132,28 @@ impl Stores {
         self.write(&Arc::from(""), String::new(), Change::Flush).await.map(|_| ())
     }
 
+    /// Removes what has expired, and says how many keys that were.
+    pub(crate) async fn sweep(&self) -> Result<usize, Error> {
+        let mut removed = 0;
+        loop {
+            match self.write(&Arc::from(""), String::new(), Change::Sweep).await? {
+                Answer::Swept(count) => {
+                    removed += count;
+                    if count < expiry::SWEEP_MAX {
+                        return Ok(removed);
+                    }
+                }
+                Answer::Done | Answer::Swap(_) | Answer::Counter(_) => return Err(Error::Closed),
+            }
+        }
+    }
+
     async fn write(&self, store: &Arc<str>, key: String, change: Change) -> Result<Answer, Error> {
         check_key(&key)?;
         let (answer, answered) = oneshot::channel();
-        self.writes.send(Write { store: Arc::clone(store), key, change, answer }).map_err(|_| Error::Closed)?;
+        self.writes
+            .send(Write { store: Arc::clone(store), key, change, today: (self.today)(), answer })
+            .map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
     }
 }

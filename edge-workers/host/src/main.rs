@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use http::HeaderName;
@@ -41,6 +41,9 @@ use crate::metrics::Metrics;
 use crate::outbound::{Allowed, Server};
 use crate::runtime::Runtime;
 use crate::settings::{Flags, Settings, mib};
+
+/// How often expired keys are looked for: they expire by the day.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Why the host cannot start. Each is one line that says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +106,10 @@ async fn run(flags: &Flags) -> Result<(), StartError> {
     let (listener, address) = listen(settings.bind).await?;
     let (internal, internal_address) = listen(settings.internal_bind).await?;
 
-    let stores = Stores::open(&settings.data.join("kv.redb"), mib(settings.limits.kv_cache_mib))
+    let file = settings.data.join("kv.redb");
+    let stores = Stores::open(&file, mib(settings.limits.kv_cache_mib), settings.expire.clone(), kv::today)
         .map_err(|error| StartError::Stores(settings.data.display().to_string(), error))?;
+    tokio::spawn(sweep(stores.clone()));
     let exchange = Arc::new(prepare(&settings, &stores)?);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
@@ -121,6 +126,18 @@ async fn run(flags: &Flags) -> Result<(), StartError> {
     exchange.access_log.flush();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Removes expired keys, now and again.
+async fn sweep(stores: Stores) {
+    loop {
+        match stores.sweep().await {
+            Ok(0) => {}
+            Ok(keys) => tracing::info!(keys, "expired keys removed"),
+            Err(error) => tracing::warn!(%error, "expired keys could not be removed"),
+        }
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+    }
 }
 
 fn print_imports(settings: &Settings) -> Result<(), StartError> {

@@ -11,6 +11,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::kv::Rule;
+
 /// The embedded edge: serves the storefront component, keeps its key-value stores on disk, and lets it reach NATS and
 /// nothing else.
 #[derive(Debug, Parser, Serialize)]
@@ -76,6 +78,9 @@ pub(crate) struct Settings {
     pub(crate) stores: Vec<String>,
     /// What the component reads as its variables. `nats_url` is also the only address that it may connect to.
     pub(crate) variables: BTreeMap<String, String>,
+    /// Keys that are removed when nobody has written them for long. A cart's cell is one of three replicas: cookie and core
+    /// have it too.
+    pub(crate) expire: Vec<Rule>,
     /// Bounds.
     pub(crate) limits: Limits,
 }
@@ -119,6 +124,7 @@ impl Default for Settings {
             client_address_header: String::new(),
             stores: vec!["default".into(), "cells".into()],
             variables: BTreeMap::new(),
+            expire: vec![Rule { store: "cells".into(), prefix: "cart/".into(), days: 60 }],
             limits: Limits {
                 instances: 32,
                 queue: 512,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use redb::{Database, Durability, ReadableTable};
 use tokio::sync::oneshot;
 
+use super::expiry::{self, Rule};
 use super::{Error, FLUSH_INTERVAL, Table};
 
 /// Writes that share a commit at most: bounds the time that the first of them waits for the last.
@@ -16,9 +17,14 @@ const BATCH_MAX: usize = 512;
 pub(super) enum Change {
     Set(Vec<u8>),
     Delete,
-    Swap { expected: Option<Vec<u8>>, value: Vec<u8> },
+    Swap {
+        expected: Option<Vec<u8>>,
+        value: Vec<u8>,
+    },
     Increment(i64),
     Flush,
+    /// Removes what has expired.
+    Sweep,
 }
 
 impl Change {
@@ -33,6 +39,8 @@ pub(super) struct Write {
     pub(super) store: Arc<str>,
     pub(super) key: String,
     pub(super) change: Change,
+    /// Days since 1970.
+    pub(super) today: u32,
     pub(super) answer: oneshot::Sender<Result<Answer, Error>>,
 }
 
@@ -41,6 +49,7 @@ pub(super) enum Answer {
     Done,
     Swap(Swap),
     Counter(i64),
+    Swept(usize),
 }
 
 /// What became of a compare-and-swap.
@@ -52,7 +61,7 @@ pub(crate) enum Swap {
 }
 
 /// Runs until the last handle is dropped, then makes what is left durable.
-pub(super) fn run(database: &Database, queue: &Receiver<Write>) {
+pub(super) fn run(database: &Database, rules: &[Rule], queue: &Receiver<Write>) {
     let mut dirty_since: Option<Instant> = None;
     loop {
         let wait = dirty_since.map_or(FLUSH_INTERVAL, |since| FLUSH_INTERVAL.saturating_sub(since.elapsed()));
@@ -71,7 +80,7 @@ pub(super) fn run(database: &Database, queue: &Receiver<Write>) {
             continue;
         }
         let durable = overdue || batch.iter().any(|write| write.change.is_durable());
-        match commit(database, &batch, durable) {
+        match commit(database, rules, &batch, durable) {
             Ok(answers) => {
                 for (write, answer) in batch.into_iter().zip(answers) {
                     // The asker may have gone away; what was written stays.
@@ -88,13 +97,18 @@ pub(super) fn run(database: &Database, queue: &Receiver<Write>) {
         }
     }
     if dirty_since.is_some()
-        && let Err(error) = commit(database, &[], true)
+        && let Err(error) = commit(database, rules, &[], true)
     {
         tracing::error!(%error, "the last commit of the key-value store failed");
     }
 }
 
-fn commit(database: &Database, batch: &[Write], durable: bool) -> Result<Vec<Result<Answer, Error>>, Error> {
+fn commit(
+    database: &Database,
+    rules: &[Rule],
+    batch: &[Write],
+    durable: bool,
+) -> Result<Vec<Result<Answer, Error>>, Error> {
     let mut transaction = database.begin_write()?;
     transaction
         .set_durability(if durable { Durability::Immediate } else { Durability::None })
@@ -102,16 +116,34 @@ fn commit(database: &Database, batch: &[Write], durable: bool) -> Result<Vec<Res
     let mut answers = Vec::with_capacity(batch.len());
     for run in batch.chunk_by(|a, b| a.store == b.store) {
         if run[0].store.is_empty() {
-            answers.extend(run.iter().map(|_| Ok(Answer::Done)));
+            for write in run {
+                answers.push(Ok(match write.change {
+                    Change::Sweep => Answer::Swept(expiry::sweep(&transaction, write.today)?),
+                    _ => Answer::Done,
+                }));
+            }
             continue;
         }
+        let begun = answers.len();
         let mut table = transaction.open_table(Table::new(&run[0].store))?;
         for write in run {
             answers.push(apply(&mut table, write)?);
         }
+        drop(table);
+        for (write, answer) in run.iter().zip(&answers[begun..]) {
+            if wrote(write, answer) {
+                expiry::touch(&transaction, rules, &write.store, &write.key, write.today)?;
+            }
+        }
     }
     transaction.commit()?;
     Ok(answers)
+}
+
+/// Whether the key has a new value.
+fn wrote(write: &Write, answer: &Result<Answer, Error>) -> bool {
+    let refused = matches!(answer, Err(_) | Ok(Answer::Swap(Swap::Lost(_))));
+    !refused && !matches!(write.change, Change::Delete)
 }
 
 /// `Err` outside: the transaction is broken; inside: this change alone was refused.
@@ -149,6 +181,6 @@ fn apply(
             table.insert(key, sum.to_le_bytes().as_slice())?;
             Answer::Counter(sum)
         }
-        Change::Flush => Answer::Done,
+        Change::Flush | Change::Sweep => Answer::Done,
     }))
 }

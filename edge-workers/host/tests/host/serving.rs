@@ -152,6 +152,18 @@ async fn settings_time_and_randomness_reach_the_component() {
 }
 
 #[tokio::test]
+async fn what_the_component_logs_stays_a_record_with_its_request_id() {
+    let edge = Edge::start(&[]).await;
+    edge.post("/log/", r#"{"level":"warn","message":"soap is low","request_id":"req_1"}"#).await;
+    edge.post("/log/", "just words").await;
+    let record =
+        eventually("the record", async || edge.log().into_iter().find(|line| line["request_id"] == "req_1")).await;
+    assert_eq!((&record["message"], &record["target"]), (&"soap is low".into(), &"storefront".into()));
+    assert!(record["timestamp"].is_string());
+    eventually("the words", async || edge.log().into_iter().find(|line| line["message"] == "just words")).await;
+}
+
+#[tokio::test]
 async fn instances_are_reused() {
     let edge = Edge::start(&[]).await;
     let begun = Instant::now();

@@ -48,7 +48,7 @@ async fn answer(request: Request) -> Response {
         }
         ("now", _) => page(&platform.now_ms().to_string()),
         ("log", _) => {
-            platform.log(rest);
+            platform.log(&String::from_utf8_lossy(&request.body));
             page("logged")
         }
         ("kv", &Method::PUT) => outcome(platform.kv_put(rest, request.body).await.map(|()| None)),
