@@ -5,4 +5,5 @@ mod carts;
 mod hostile;
 mod once;
 mod pages;
+mod plugins;
 mod quotes;
