@@ -4,8 +4,8 @@
 //! tokens, and the deny list. The only service that can sign account sessions.
 //!
 //! **Promises**
-//! * An access token lives ten minutes and is refreshed with a token that works once. A refresh token that comes a
-//!   second time was stolen from one of its two users: the whole session ends.
+//! * An access token lives ten minutes and is refreshed with a token that works once, give or take two tabs of one
+//!   browser. One that comes again later was stolen from one of its two users: the whole session ends.
 //! * What ends a session puts it on the deny list, in the same transaction, with an event. Whoever has read the list up
 //!   to a position has missed nothing before it.
 //! * An unknown e-mail takes as long to be refused as a wrong password, and both read the same.

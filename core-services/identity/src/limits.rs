@@ -18,3 +18,6 @@ pub const REVOKED_PAGE_MAX: i64 = 1_000;
 pub const REVOCATION_GRACE_MIN: i64 = 2;
 /// Roles of one account.
 pub const ROLES_MAX: usize = 50;
+/// Seconds after a round of refresh tokens began during which a token of the round before still counts: two tabs, or an
+/// answer that got lost.
+pub const REFRESH_OVERLAP_S: i64 = 30;

@@ -1,4 +1,5 @@
-//! Sessions as they are opened: an access token that identity alone can sign, and a refresh token that works once.
+//! Sessions as they are opened: an access token that identity alone can sign, and a refresh token of the session's
+//! round.
 
 use bodega_domain::{
     Failure, Timestamp,
@@ -8,7 +9,11 @@ use bodega_domain::{
     token::{AccountClaims, base64url, from_base64url, mint_account, sha256},
 };
 
-use crate::{State, limits::REVOCATION_GRACE_MIN, store::AccountRow};
+use crate::{
+    State,
+    limits::{REFRESH_OVERLAP_S, REVOCATION_GRACE_MIN},
+    store::{AccountRow, RefreshRow},
+};
 
 /// Bytes of a refresh token.
 const REFRESH_BYTES: usize = 32;
@@ -75,4 +80,55 @@ pub(crate) fn refresh_hash(token: &str) -> Option<[u8; 32]> {
 /// When the entry of a session on the deny list may be dropped.
 pub(crate) fn deny_until(token_expires: Timestamp) -> Timestamp {
     token_expires.plus_min(REVOCATION_GRACE_MIN)
+}
+
+/// What a refresh token that came means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presented {
+    /// It is of the current round; the next round begins.
+    Next(i32),
+    /// Another tab was faster by a moment, or the answer was lost: it goes on in the round that has begun.
+    Overlapping(i32),
+    /// Its round is over, and somebody else went on from it: one of the two is a thief.
+    Reused,
+}
+
+/// Decides by rounds; the clock only says how long two tabs may differ.
+pub(crate) fn presented(row: &RefreshRow, now: Timestamp) -> Presented {
+    if row.round >= row.current {
+        return Presented::Next(row.current.saturating_add(1));
+    }
+    let overlaps = now.ms_since(row.round_began.into()) <= REFRESH_OVERLAP_S * 1_000;
+    if overlaps && row.round.saturating_add(1) == row.current {
+        return Presented::Overlapping(row.current);
+    }
+    Presented::Reused
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_round_goes_on_overlaps_for_a_moment_and_is_over() {
+        let began = Timestamp::from_unix_ms(1_800_000_000_000);
+        let at = |round, ms| {
+            let row = RefreshRow {
+                session: Uuid::nil(),
+                account: Uuid::nil(),
+                round,
+                current: 5,
+                round_began: began.into(),
+                ended: None,
+                refresh_expires: began.plus_days(30).into(),
+            };
+            presented(&row, began.plus_ms(ms))
+        };
+        assert_eq!(at(5, 999_999), Presented::Next(6));
+        assert_eq!(at(4, REFRESH_OVERLAP_S * 1_000), Presented::Overlapping(5));
+        assert_eq!(at(4, REFRESH_OVERLAP_S * 1_000 + 1), Presented::Reused);
+        assert_eq!(at(3, 1), Presented::Reused);
+    }
 }

@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 use crate::session::{Issue, deny_until};
 
+/// The round of the token that a session is opened with.
+const FIRST_ROUND: i32 = 1;
+
 /// An account with its profile.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct AccountRow {
@@ -43,7 +46,11 @@ impl AccountRow {
 pub(crate) struct RefreshRow {
     pub(crate) session: Uuid,
     pub(crate) account: Uuid,
-    pub(crate) used: Option<OffsetDateTime>,
+    /// The token's round.
+    pub(crate) round: i32,
+    /// The session's.
+    pub(crate) current: i32,
+    pub(crate) round_began: OffsetDateTime,
     pub(crate) ended: Option<OffsetDateTime>,
     pub(crate) refresh_expires: OffsetDateTime,
 }
@@ -180,22 +187,25 @@ pub(crate) async fn open_session(
     issue: &Issue,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into session (id, account, opened, token_expires, refresh_expires) values ($1, $2, $3, $4, $5)",
+        "insert into session (id, account, opened, token_expires, refresh_expires, round, round_began)
+         values ($1, $2, $3, $4, $5, $6, $3)",
     )
     .bind(uuid_of(issue.session))
     .bind(account)
     .bind(OffsetDateTime::from(issue.now))
     .bind(OffsetDateTime::from(issue.token_expires))
     .bind(OffsetDateTime::from(issue.refresh_expires))
+    .bind(FIRST_ROUND)
     .execute(&mut *connection)
     .await?;
-    insert_refresh(connection, issue).await
+    insert_refresh(connection, issue, FIRST_ROUND).await
 }
 
-async fn insert_refresh(connection: &mut PgConnection, issue: &Issue) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into refresh (hash, session) values ($1, $2)")
+async fn insert_refresh(connection: &mut PgConnection, issue: &Issue, round: i32) -> Result<(), sqlx::Error> {
+    sqlx::query("insert into refresh (hash, session, round) values ($1, $2, $3)")
         .bind(issue.refresh_hash.as_slice())
         .bind(uuid_of(issue.session))
+        .bind(round)
         .execute(connection)
         .await
         .map(|_| ())
@@ -212,7 +222,7 @@ pub(crate) async fn lock_refresh(
         .execute(&mut *connection)
         .await?;
     sqlx::query_as(
-        "select session, account, used, ended, refresh_expires
+        "select session, account, refresh.round, session.round as current, round_began, ended, refresh_expires
          from refresh join session on session.id = refresh.session where hash = $1",
     )
     .bind(hash.as_slice())
@@ -220,20 +230,20 @@ pub(crate) async fn lock_refresh(
     .await
 }
 
-/// Trades a refresh token for the next one.
-pub(crate) async fn rotate(connection: &mut PgConnection, used: &[u8; 32], issue: &Issue) -> Result<(), sqlx::Error> {
-    sqlx::query("update refresh set used = $2 where hash = $1")
-        .bind(used.as_slice())
-        .bind(OffsetDateTime::from(issue.now))
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("update session set token_expires = $2, refresh_expires = $3 where id = $1")
-        .bind(uuid_of(issue.session))
-        .bind(OffsetDateTime::from(issue.token_expires))
-        .bind(OffsetDateTime::from(issue.refresh_expires))
-        .execute(&mut *connection)
-        .await?;
-    insert_refresh(connection, issue).await
+/// Gives a session its next tokens in a round, which begins now when it is a new one.
+pub(crate) async fn carry_on(connection: &mut PgConnection, issue: &Issue, round: i32) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update session set token_expires = $2, refresh_expires = $3,
+            round_began = case when round < $4 then $5 else round_began end, round = greatest(round, $4) where id = $1",
+    )
+    .bind(uuid_of(issue.session))
+    .bind(OffsetDateTime::from(issue.token_expires))
+    .bind(OffsetDateTime::from(issue.refresh_expires))
+    .bind(round)
+    .bind(OffsetDateTime::from(issue.now))
+    .execute(&mut *connection)
+    .await?;
+    insert_refresh(connection, issue, round).await
 }
 
 /// Sessions that an ending is asked for.

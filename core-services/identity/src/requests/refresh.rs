@@ -1,4 +1,4 @@
-//! `identity.v1.refresh`: each token works once.
+//! `identity.v1.refresh`: tokens go in rounds, and one whose round is over ends its session.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use bodega_platform::{Call, TransactionError, Tx, outbox};
 use super::events;
 use crate::{
     State,
-    session::{Issue, refresh_hash},
+    session::{Issue, Presented, presented, refresh_hash},
     store::{self, AccountRow, Which},
 };
 
@@ -37,13 +37,16 @@ async fn trade(
     if row.ended.is_some() || Timestamp::from(row.refresh_expires) <= issue.now {
         return Ok(None);
     }
-    if row.used.is_some() {
-        tracing::warn!(session = %issue.session, "a refresh token came again; its session ends");
-        let denied = store::end_sessions(&mut tx, Which::One(row.session), issue.now).await?;
-        outbox::append(&mut tx, &events(state, &denied)).await?;
-        return Ok(None);
-    }
+    let round = match presented(&row, issue.now) {
+        Presented::Next(round) | Presented::Overlapping(round) => round,
+        Presented::Reused => {
+            tracing::warn!(session = %issue.session, "a refresh token came again; its session ends");
+            let denied = store::end_sessions(&mut tx, Which::One(row.session), issue.now).await?;
+            outbox::append(&mut tx, &events(state, &denied)).await?;
+            return Ok(None);
+        }
+    };
     let Some(account) = store::by_id(&mut *tx, row.account).await? else { return Ok(None) };
-    store::rotate(&mut tx, hash, &issue).await?;
+    store::carry_on(&mut tx, &issue, round).await?;
     Ok(Some((issue, account)))
 }
