@@ -54,7 +54,7 @@ fn granted(patterns: &[String], subject: &str) -> bool {
 
 fn subjects(permissions: &Permissions) -> BTreeSet<String> {
     let mut all: BTreeSet<String> =
-        ["secret.internal", "evt.stranger.v1.x", "$SYS.REQ.SERVER.PING", "edgefeed.v1.product"]
+        ["secret.internal", "evt.stranger.v1.x", "$SYS.REQ.SERVER.PING", "edgefeed.v1", "edgefeed.v1.product"]
             .into_iter()
             .map(str::to_owned)
             .collect();

@@ -27,6 +27,8 @@ pub struct Subjects {
 #[serde(deny_unknown_fields)]
 struct Asks {
     publish: Vec<String>,
+    #[serde(default)]
+    subscribe: Vec<String>,
 }
 
 /// A user of the bus.
@@ -60,6 +62,7 @@ impl Permissions {
         let asks = self.services.get(service)?;
         let mut subjects = named(&self.every_service, "{service}", service);
         subjects.publish.extend(asks.publish.iter().cloned());
+        subjects.subscribe.extend(asks.subscribe.iter().cloned());
         Some(subjects)
     }
 
