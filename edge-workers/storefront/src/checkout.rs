@@ -129,8 +129,7 @@ pub(crate) async fn place<P: Platform>(
     };
     match ask(visit, Some(&shopper.token), &request, PLACE_DEADLINE_MS).await {
         Ok(order) => {
-            let skus = order.lines.iter().map(|line| line.sku_no).collect();
-            cart::ordered(visit, Some(shopper), skus, &[&request.quote, key]).await;
+            cart::ordered(visit, Some(shopper), &order, &[&request.quote, key]).await;
             Ok(Placed::Order(Box::new(order)))
         }
         Err(AskError::Refused(failure)) => Err(failure),
@@ -173,8 +172,7 @@ pub(crate) async fn outcome<P: Platform>(
     let request = Outcome { key: key.to_owned(), deadline: Some(deadline) };
     match ask(visit, Some(&shopper.token), &request, OUTCOME_MS).await {
         Ok(order) => {
-            let skus = order.lines.iter().map(|line| line.sku_no).collect();
-            cart::ordered(visit, Some(shopper), skus, &[key]).await;
+            cart::ordered(visit, Some(shopper), &order, &[key]).await;
             visit.drop_cookie(COOKIE);
             Ok(order)
         }

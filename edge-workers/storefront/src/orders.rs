@@ -49,8 +49,16 @@ pub(crate) async fn list<P: Platform>(
     ask(visit, Some(&shopper.token), &request, READ_MS).await.map_err(AskError::of_read)
 }
 
+/// An order, and what let the shopper see it.
+pub(crate) struct Shown {
+    /// The order.
+    pub(crate) order: OrderView,
+    /// A secret link alone: enough to look, not to change.
+    pub(crate) by_link: bool,
+}
+
 /// One of the session's orders, or the one that a link has opened here.
-pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, order: OrderId) -> Result<OrderView, Failure> {
+pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, order: OrderId) -> Result<Shown, Failure> {
     let linked = link(visit, order);
     let shopper = match session::current(visit).await {
         Ok(shopper) => shopper,
@@ -62,8 +70,11 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, order: OrderId) -> R
         None => Err(not_found()),
     };
     match (own, linked) {
-        (Err(failure), Some(secret)) if failure.code == Code::OrderNotFound => open_link(visit, order, secret).await,
-        (own, _) => own,
+        (Err(failure), Some(secret)) if failure.code == Code::OrderNotFound => {
+            let order = open_link(visit, order, secret).await?;
+            Ok(Shown { order, by_link: true })
+        }
+        (own, _) => Ok(Shown { order: own?, by_link: false }),
     }
 }
 

@@ -268,3 +268,71 @@ fn an_article_that_is_gone_stays_visible_and_can_be_removed() {
     browser.send("DELETE", "/api/v1/cart/lines/no-5", &[], b"");
     assert!(browser.cart().is_empty());
 }
+
+/// A small generator: a failure names its seed, and the seed repeats it.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[test]
+fn no_add_is_lost_whatever_edges_cookies_and_the_core_do_in_between() {
+    for seed in 0..40 {
+        let mut dice = Dice(seed);
+        let (left, right) = Edge::pair();
+        let mut origin = Client::new(&left);
+        origin.get("/api/v1/cart");
+        // Three devices with the same cart: each holds its own cookie, and comes to either edge.
+        let mut devices = [&left, &right, &left].map(|edge| {
+            let mut device = Client::new(edge);
+            device.jar = origin.jar.clone();
+            device
+        });
+        let mut wanted = std::collections::BTreeMap::new();
+        for step in 0..30 {
+            let device = &mut devices[usize::try_from(dice.roll(3)).unwrap()];
+            match dice.roll(10) {
+                0 => device.moves_to(if dice.roll(2) == 0 { &left } else { &right }),
+                1 => left.set_link([Link::Up, Link::Away, Link::ReplyLost][usize::try_from(dice.roll(3)).unwrap()]),
+                2 => right.set_link([Link::Up, Link::Away, Link::ReplyLost][usize::try_from(dice.roll(3)).unwrap()]),
+                3 => left.run_deferred(),
+                4 => right.run_deferred(),
+                5 => {
+                    device.get("/api/v1/cart");
+                }
+                _ => {
+                    left.pass_ms(i64::try_from(dice.roll(3_000)).unwrap());
+                    let sku = ["TEA", "BAGUETTE", "BREAD-HALF"][usize::try_from(dice.roll(3)).unwrap()];
+                    *wanted.entry(sku.to_owned()).or_insert(0) += 1;
+                    let line = json!({"sku": sku, "quantity": 1}).to_string();
+                    let headers = [JSON, ("idempotency-key", &format!("{seed}-{step}"))];
+                    // The answer is lost now and then, and the request sent again.
+                    for _ in 0..=dice.roll(2) {
+                        let answer = device.send_apart("POST", "/api/v1/cart/lines", &headers, line.as_bytes());
+                        assert_eq!(answer.status, 200, "seed {seed}: {}", answer.text());
+                        if dice.roll(4) > 0 {
+                            device.keep(&answer);
+                        }
+                    }
+                }
+            }
+        }
+        left.set_link(Link::Up);
+        right.set_link(Link::Up);
+        for _ in 0..2 {
+            for device in &mut devices {
+                left.pass_ms(6_000);
+                device.get("/api/v1/cart");
+                left.run_deferred();
+                right.run_deferred();
+            }
+        }
+        for device in &mut devices {
+            assert_eq!(device.cart(), wanted, "seed {seed}");
+        }
+    }
+}

@@ -53,8 +53,12 @@ fn what_was_added_after_the_quote_stays_in_the_cart() {
     edge.pass_ms(2_000);
     shopper.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 5}));
     shopper.json("POST", "/api/v1/cart/lines", &json!({"sku": "BAGUETTE", "quantity": 1}));
+    edge.pass_ms(2_000);
     shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote));
-    assert_eq!(shopper.cart(), [("BAGUETTE".to_owned(), 1), ("TEA".to_owned(), 5)].into());
+    let after = [("BAGUETTE".to_owned(), 1), ("TEA".to_owned(), 5)].into();
+    assert_eq!(shopper.cart(), after);
+    shopper.get("/api/v1/checkout/key-1");
+    assert_eq!(shopper.cart(), after, "looking at the outcome again takes nothing more");
 }
 
 #[test]
@@ -190,7 +194,9 @@ fn a_guest_s_link_opens_the_order_elsewhere_and_leaves_the_secret_behind() {
     let answer = elsewhere.get(link);
     assert_eq!((answer.status, answer.header("location")), (303, format!("/orders/{id}").as_str()));
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
-    assert_eq!(elsewhere.get(&format!("/orders/{id}")).status, 200);
+    let page = elsewhere.get(&format!("/orders/{id}"));
+    assert_eq!(page.status, 200);
+    assert!(!page.text().contains("Call the order off"), "a link is for looking");
     assert_eq!(Client::new(&edge).get(&format!("/o/{id}/wrong-secret")).status, 404);
     let logged = edge.log_lines().join("\n");
     assert!(!logged.contains("0123456789abcdef"), "the secret is in no log line");

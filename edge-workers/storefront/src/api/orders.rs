@@ -68,7 +68,7 @@ pub(crate) async fn list<P: Platform>(visit: &Visit<'_, P>) -> Answer {
 
 /// `GET /api/v1/orders/{id}`.
 pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer {
-    respond::json_read(&orders::show(visit, orders::id(id)?).await?)
+    respond::json_read(&orders::show(visit, orders::id(id)?).await?.order)
 }
 
 /// `POST /api/v1/orders/{id}/payments`.

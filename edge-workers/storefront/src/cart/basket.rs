@@ -5,6 +5,7 @@ use bodega_domain::{
     cart::{Cart, CartError, Tick},
     catalog::SkuNo,
     limits::{CART_LINES_MAX, LINE_QUANTITY_MAX},
+    order::OrderView,
     token::{base64url, sha256},
 };
 
@@ -221,16 +222,15 @@ pub(crate) async fn note_checkout<P: Platform>(visit: &Visit<'_, P>, quote: &str
     basket.give_back(visit);
 }
 
-/// Takes what was ordered out of the cart, as of what the quote saw; what was added after it stays. A quote that this
-/// cart does not know is taken to have seen what the request's own cart holds.
+/// Takes an order's articles out of the cart, as of what its quote saw; what was added after that stays. Where this cart
+/// has forgotten the quote, the time of the order stands in for it.
 pub(crate) async fn ordered<P: Platform>(
     visit: &Visit<'_, P>,
     shopper: Option<&Shopper>,
-    skus: Vec<SkuNo>,
+    order: &OrderView,
     names: &[&str],
 ) {
     let Some(mut basket) = peek(visit) else { return };
-    let seen = basket.cart.largest_tick();
     let key = Basket::cell_key(&basket.secret);
     if let Ok(Some(bytes)) = visit.platform.cell_read(CellKind::Cart, &key).await
         && let Some(cell) = Replica::decode(&bytes)
@@ -238,7 +238,11 @@ pub(crate) async fn ordered<P: Platform>(
         basket.cart.merge(&cell.cart);
         basket.quoted.merge(&cell.quoted);
     }
-    let tick = names.iter().find_map(|name| basket.quoted.tick(mark(name))).unwrap_or(seen);
-    basket.cart.remove_ordered(skus, tick);
+    let seen = names.iter().find_map(|name| basket.quoted.tick(mark(name)));
+    let tick = seen.unwrap_or_else(|| Cart::new().next_tick(order.placed_at, u8::MAX));
+    for name in names {
+        basket.quoted.note(mark(name), tick);
+    }
+    basket.cart.remove_ordered(order.lines.iter().map(|line| line.sku_no), tick);
     store(visit, shopper, &mut basket).await;
 }

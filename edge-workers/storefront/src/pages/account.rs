@@ -31,11 +31,12 @@ const ORDERS: u32 = 20;
 
 /// `GET /account`.
 pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>) -> Answer {
-    let shopper = session::current(visit).await;
-    match shopper {
+    let next_path = visit.query("next").unwrap_or_default();
+    let typed = Typed { next_path: &next_path, ..Typed::default() };
+    match session::current(visit).await {
         Ok(Some(shopper)) if shopper.account().is_some() => mine(visit, &shopper, None).await,
-        Ok(guest) => Ok(door(visit, guest.as_ref(), None, "", "").await),
-        Err(failure) if failure.code == Code::SessionExpired => Ok(door(visit, None, Some(&failure), "", "").await),
+        Ok(guest) => Ok(door(visit, guest.as_ref(), None, typed).await),
+        Err(failure) if failure.code == Code::SessionExpired => Ok(door(visit, None, Some(&failure), typed).await),
         Err(failure) => Err(failure),
     }
 }
@@ -80,7 +81,8 @@ async fn entered<P: Platform>(visit: &Visit<'_, P>, form: &Form, result: Result<
         Ok(()) => Ok(respond::see_other(next(form.get("next")))),
         Err(failure) if failure.code.http_status() < 500 => {
             let guest = session::current(visit).await.unwrap_or(None);
-            Ok(door(visit, guest.as_ref(), Some(&failure), form.get("action"), form.get("email")).await)
+            let typed = Typed { action: form.get("action"), email: form.get("email"), next_path: form.get("next") };
+            Ok(door(visit, guest.as_ref(), Some(&failure), typed).await)
         }
         Err(failure) => Err(failure),
     }
@@ -98,15 +100,22 @@ async fn update<P: Platform>(visit: &Visit<'_, P>, form: &Form) -> Answer {
     }
 }
 
+/// What was typed at the door before.
+#[derive(Clone, Copy, Default)]
+struct Typed<'a> {
+    action: &'a str,
+    email: &'a str,
+    next_path: &'a str,
+}
+
 /// Sign in, or register; and the orders of this browser.
 async fn door<P: Platform>(
     visit: &Visit<'_, P>,
     guest: Option<&Shopper>,
     refused: Option<&Failure>,
-    action: &str,
-    email: &str,
+    typed: Typed<'_>,
 ) -> Response {
-    let next_path = visit.query("next").unwrap_or_default();
+    let Typed { action, email, next_path } = typed;
     let own = match guest {
         Some(guest) => orders::list(visit, guest, None, Some(ORDERS)).await.ok(),
         None => None,

@@ -16,7 +16,7 @@ use super::{
     price,
 };
 use crate::{
-    orders,
+    orders::{self, Shown},
     platform::Platform,
     read::{self, Form},
     respond::{self, Answer},
@@ -26,8 +26,8 @@ use crate::{
 
 /// `GET /orders/{id}`.
 pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer {
-    let order = orders::show(visit, orders::id(id)?).await?;
-    Ok(render(visit, &order, None))
+    let shown = orders::show(visit, orders::id(id)?).await?;
+    Ok(render(visit, &shown, None))
 }
 
 /// `GET /o/{id}/{secret}`: the address with the secret is left behind at once, and told to nobody.
@@ -46,8 +46,8 @@ pub(crate) async fn post<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer 
     match act(visit, id, &form).await {
         Ok(()) => Ok(respond::see_other(&format!("/orders/{id}"))),
         Err(failure) if failure.code.http_status() < 500 && failure.code != Code::OrderNotFound => {
-            let order = orders::show(visit, id).await?;
-            Ok(render(visit, &order, Some(&failure)))
+            let shown = orders::show(visit, id).await?;
+            Ok(render(visit, &shown, Some(&failure)))
         }
         Err(failure) => Err(failure),
     }
@@ -79,11 +79,8 @@ async fn act<P: Platform>(visit: &Visit<'_, P>, id: bodega_domain::id::OrderId, 
     Ok(())
 }
 
-fn render<P: Platform>(
-    visit: &Visit<'_, P>,
-    order: &OrderView,
-    refused: Option<&Failure>,
-) -> crate::platform::Response {
+fn render<P: Platform>(visit: &Visit<'_, P>, shown: &Shown, refused: Option<&Failure>) -> crate::platform::Response {
+    let Shown { order, by_link } = shown;
     let (tone, headline, story) = headline(order);
     let title = format!("Order {}", order.number);
     let content = html! {
@@ -92,7 +89,7 @@ fn render<P: Platform>(
             div.notice.bad role="alert" { p { strong { (failure.code.title()) ". " } (failure.detail) } @for field in &failure.fields { p { (field.detail) } } }
         }
         (timeline(order, tone))
-        @if let Some(action) = &order.payment.next_action { (next_action(&action.url)) }
+        @if let Some(action) = order.payment.next_action.as_ref().filter(|_| !by_link) { (next_action(&action.url)) }
         div.till {
             section.paper aria-label="What you ordered" {
                 ul.items {
@@ -104,9 +101,13 @@ fn render<P: Platform>(
             }
             aside.receipt aria-label="What you can do" {
                 (facts(order))
-                @if can_pay(order) { (pay(visit, order)) }
-                @if can_cancel(order) { (cancel(visit, order)) }
-                @if can_return(order) { (send_back(visit, order)) }
+                @if *by_link {
+                    p.fine { "You are looking through the order's link. Paying, calling off and sending back need the browser or the account that ordered." }
+                } @else {
+                    @if can_pay(order) { (pay(visit, order)) }
+                    @if can_cancel(order) { (cancel(visit, order)) }
+                    @if can_return(order) { (send_back(visit, order)) }
+                }
                 @if let Some(link) = order.link.as_deref().filter(|link| link.starts_with('/')) {
                     p.fine { "Keep " a href=(link) { "this link" } " to look at the order from another device. Whoever has it can see the order." }
                 }
