@@ -1,6 +1,6 @@
 //! What the catalogue hears from others: bands from inventory, ended sessions from identity.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bodega_domain::{
     catalog::keys,
@@ -8,14 +8,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Applied, EventTx, Received};
 
-use crate::{
-    State,
-    requests::{put_views, set_bands},
-    store,
-};
-
-/// Seconds between two looks for revocations that may be dropped.
-const SWEEP_EVERY_S: u64 = 60;
+use crate::{State, requests::set_bands, store};
 
 /// Sets the bands; of several reports about a SKU the newest counts.
 pub(crate) fn bands_changed<'t>(
@@ -51,24 +44,4 @@ pub(crate) fn session_revoked<'t>(
         state.changed.notify_one();
         Ok(())
     })
-}
-
-/// Takes spent revocations off the edges: the last token of their session has expired.
-pub(crate) async fn drop_spent_revocations(state: Arc<State>) {
-    loop {
-        let now = state.context.clock().now();
-        match store::read::spent_revocations(state.context.postgres().pool(), now).await {
-            Ok(sessions) if sessions.is_empty() => {}
-            Ok(sessions) => {
-                let entries: Vec<_> = sessions.into_iter().map(|key| (keys::REVOKED.to_owned(), key, None)).collect();
-                if let Err(error) = put_views::put(&state, &entries).await {
-                    tracing::warn!(%error, "spent revocations stay for now");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "spent revocations could not be looked for"),
-        }
-        if state.context.tasks().pause(Duration::from_secs(SWEEP_EVERY_S)).await {
-            return;
-        }
-    }
 }

@@ -9,6 +9,7 @@
 //! * Committed changes get dense positions from one sequencer, whichever order they were begun in. A page of views
 //!   after a position leaves nothing out.
 //! * A SKU's number is dense, small and never reused. A retired product keeps its numbers.
+//! * Deletions are told for a week; who stopped before that is told so by the log's horizon and begins anew.
 //! * Positions mean something within an epoch; a restored database begins another one ([`renew_epoch`]).
 //!
 //! | subject | what |
@@ -26,6 +27,7 @@ pub mod limits;
 mod requests;
 mod sequencer;
 mod store;
+mod sweep;
 mod validate;
 
 use std::sync::Arc;
@@ -70,7 +72,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .consume("bands", state.clone(), events::bands_changed)
         .consume("revocations", state, events::session_revoked)
         .background("sequencer", move || sequencer::run(sequencing.clone()))
-        .background("sweep", move || events::drop_spent_revocations(sweeping.clone())))
+        .background("sweep", move || sweep::run(sweeping.clone())))
 }
 
 /// Begins another epoch, so that every edge gets a snapshot: the last step of restoring the catalogue's database.

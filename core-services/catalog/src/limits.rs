@@ -40,3 +40,7 @@ pub const SEARCH_RESULTS_MAX: i64 = 1_000;
 pub const SEARCH_WORDS_MAX: usize = 12;
 /// Rows that the sequencer gives positions in one transaction.
 pub const SEQUENCE_BATCH_MAX: i64 = 5_000;
+/// Days for which a deletion is told to edges: one that was away for longer gets a snapshot.
+pub const DELETIONS_TOLD_DAYS: i64 = 7;
+/// Rows deleted in one statement.
+pub const SWEEP_ROWS_MAX: i64 = 5_000;

@@ -47,11 +47,12 @@ pub(crate) async fn run(state: Arc<State>) {
 
 /// One run of the sequencer.
 pub(crate) async fn sequence(state: &State) -> Result<Option<Sequenced>, DatabaseError> {
+    let now = state.context.clock().now();
     state
         .context
         .postgres()
         .transaction(|mut tx| {
-            Box::pin(async move { feed::sequence(&mut tx).await.map_err(TransactionError::<Infallible>::from) })
+            Box::pin(async move { feed::sequence(&mut tx, now).await.map_err(TransactionError::<Infallible>::from) })
         })
         .await
         .map_err(DatabaseError::from)

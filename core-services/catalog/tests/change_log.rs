@@ -195,6 +195,41 @@ async fn a_spent_revocation_leaves_the_edges_after_a_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_told_for_a_week_and_then_the_horizon_says_so() {
+    let mut core = open().await;
+    let put = |key: &str, body: Option<u32>| PutViews {
+        entries: vec![("flag".into(), key.into(), body.map(|n| serde_json::json!(n)))],
+    };
+    core.ask(put("old", Some(1))).await.unwrap();
+    core.ask(put("young", Some(1))).await.unwrap();
+    core.ask(put("old", None)).await.unwrap();
+    core.ask(Digests {}).await.unwrap();
+    let log = async |core: &Core| core.ask(Views { after: 0, limit: 10, live_only: false }).await.unwrap();
+    let told = log(&core).await;
+    let (deleted_at, _) = *told.entries.iter().find(|(_, entry)| entry.key == "old").unwrap();
+    assert_eq!((told.entries.len(), told.horizon), (2, 0));
+
+    let pool = core.pool("catalog").await;
+    let past = "update view set deleted_at = deleted_at - interval '8 days' where key = 'old'";
+    sqlx::query(past).execute(&pool).await.unwrap();
+    core.ask(put("young", None)).await.unwrap();
+    core.ask(Digests {}).await.unwrap();
+    core.stop().await;
+    core.start().await;
+    let page = eventually("the sweep", async || {
+        let page = log(&core).await;
+        (page.horizon > 0).then_some(page)
+    })
+    .await;
+    assert_eq!(page.horizon, deleted_at);
+    assert_eq!(page.entries.iter().map(|(_, entry)| entry.key.as_str()).collect::<Vec<_>>(), ["young"]);
+    core.ask(put("old", Some(2))).await.unwrap();
+    core.ask(Digests {}).await.unwrap();
+    let (at, again) = log(&core).await.entries.pop().unwrap();
+    assert!(at > page.head && again.version == 1 && again.body.is_some(), "made again, it is a new view");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_epoch_keeps_positions_but_not_their_meaning() {
     let core = open().await;
     core.ask(shop(vec![product("pear", "produce", 1)])).await.unwrap();

@@ -36,6 +36,8 @@ pub(crate) enum Next {
 pub(crate) struct Log<'a> {
     pub(crate) epoch: &'a str,
     pub(crate) head: i64,
+    /// Deletions up to here are not told any more.
+    pub(crate) horizon: i64,
 }
 
 /// Decides. A position counts only within the epoch and the snapshot that it was reached in.
@@ -47,10 +49,12 @@ pub(crate) fn next(edge: &EdgePosition, snapshot: Option<&Snapshot>, log: Log<'_
                 && edge.generation == snapshot.generation
                 && edge.position <= log.head =>
         {
-            if snapshot.complete && edge.ready {
-                Next::Follow
-            } else {
-                Next::Continue { head: snapshot.head }
+            // Deletions count from the end of the snapshot, and then from where the edge is.
+            let told_from = if snapshot.complete { edge.position } else { snapshot.head };
+            match (told_from < log.horizon, snapshot.complete && edge.ready) {
+                (true, _) => Next::Begin,
+                (false, true) => Next::Follow,
+                (false, false) => Next::Continue { head: snapshot.head },
             }
         }
         _ => Next::Begin,
@@ -100,7 +104,7 @@ pub(crate) fn awaits(edge: &EdgePosition, header: &BatchHeader) -> bool {
 mod tests {
     use super::*;
 
-    const LOG: Log<'static> = Log { epoch: "one", head: 10 };
+    const LOG: Log<'static> = Log { epoch: "one", head: 10, horizon: 3 };
 
     fn edge(epoch: &str, position: i64, generation: u32, ready: bool) -> EdgePosition {
         EdgePosition { epoch: epoch.into(), position, generation, ready, ..EdgePosition::default() }
@@ -138,8 +142,18 @@ mod tests {
     fn a_complete_edge_follows_until_its_positions_mean_nothing() {
         assert_eq!(next(&edge("one", 9, 1, true), Some(&snapshot(true)), LOG), Next::Follow);
         assert_eq!(next(&edge("one", 11, 1, true), Some(&snapshot(true)), LOG), Next::Begin, "it is ahead of the log");
-        let restored = Log { epoch: "two", head: 10 };
+        let restored = Log { epoch: "two", ..LOG };
         assert_eq!(next(&edge("one", 9, 1, true), Some(&snapshot(true)), restored), Next::Begin);
+    }
+
+    #[test]
+    fn an_edge_that_missed_forgotten_deletions_begins_again() {
+        let later = Log { horizon: 8, ..LOG };
+        assert_eq!(next(&edge("one", 7, 1, true), Some(&snapshot(true)), later), Next::Begin);
+        assert_eq!(next(&edge("one", 8, 1, true), Some(&snapshot(true)), later), Next::Follow);
+        assert_eq!(next(&edge("one", 2, 1, false), Some(&snapshot(false)), later), Next::Continue { head: 8 });
+        let latest = Log { horizon: 9, ..LOG };
+        assert_eq!(next(&edge("one", 2, 1, false), Some(&snapshot(false)), latest), Next::Begin);
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl Worker {
         let snapshot = self.snapshot.as_ref();
         let live_only = snapshot.is_some_and(|snapshot| !snapshot.complete && position.position < snapshot.head);
         let page = self.views(position.position, live_only).await?;
-        let next = plan::next(position, snapshot, Log { epoch: &page.epoch, head: page.head });
+        let next = plan::next(position, snapshot, Log { epoch: &page.epoch, head: page.head, horizon: page.horizon });
         if next == Next::Begin {
             return Ok((self.views(0, true).await?, next));
         }

@@ -93,6 +93,9 @@ pub struct ViewsPage {
     pub head: i64,
     /// Changes after a restore of the database: positions of another epoch mean nothing.
     pub epoch: String,
+    /// Deletions up to here are not told any more: who stopped before it begins again with a snapshot.
+    #[serde(default)]
+    pub horizon: i64,
 }
 
 /// A digest of each kind of view at the head, to be compared with an edge's.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use bodega_domain::{
+    Timestamp,
     catalog::ViewEntry,
     message::catalog::{DigestsAnswer, ViewsPage},
 };
 use sqlx::{PgConnection, PgPool, Row as _};
+use time::OffsetDateTime;
 
 use crate::limits::{SEQUENCE_BATCH_MAX, VIEWS_PAGE_BYTES_MAX};
 
@@ -22,7 +24,7 @@ pub(crate) struct Sequenced {
 /// Gives committed views their positions, dense and in one order. `None` while another process does.
 ///
 /// Rows that a transaction is changing right now are passed over: they get a position after its commit.
-pub(crate) async fn sequence(connection: &mut PgConnection) -> Result<Option<Sequenced>, sqlx::Error> {
+pub(crate) async fn sequence(connection: &mut PgConnection, now: Timestamp) -> Result<Option<Sequenced>, sqlx::Error> {
     let head: Option<i64> =
         sqlx::query_scalar("select head from feed for update skip locked").fetch_optional(&mut *connection).await?;
     let Some(head) = head else { return Ok(None) };
@@ -31,10 +33,11 @@ pub(crate) async fn sequence(connection: &mut PgConnection) -> Result<Option<Seq
         "with pending as (
             select kind, key from view where position is null order by kind, key limit $2 for update skip locked),
          numbered as (select kind, key, row_number() over (order by kind, key) as n from pending)
-         update view set position = $1 + n from numbered where view.kind = numbered.kind and view.key = numbered.key",
+         update view set position = $1 + n, deleted_at = case when deleted then $3::timestamptz end from numbered where view.kind = numbered.kind and view.key = numbered.key",
     )
     .bind(head)
     .bind(SEQUENCE_BATCH_MAX)
+    .bind(OffsetDateTime::from(now))
     .execute(&mut *connection)
     .await?
     .rows_affected();
@@ -49,7 +52,7 @@ pub(crate) async fn sequence(connection: &mut PgConnection) -> Result<Option<Seq
 pub(crate) async fn page(pool: &PgPool, after: i64, limit: u32, live_only: bool) -> Result<ViewsPage, sqlx::Error> {
     // Index: view_position.
     let rows = sqlx::query(
-        "select f.head, f.epoch, v.position, v.kind, v.key, v.version, v.body::text
+        "select f.head, f.epoch, f.horizon, v.position, v.kind, v.key, v.version, v.body::text
          from feed f left join lateral (
             select * from (
                 select w.*, sum(bytes) over (order by position) - bytes as before
@@ -64,15 +67,16 @@ pub(crate) async fn page(pool: &PgPool, after: i64, limit: u32, live_only: bool)
     .bind(VIEWS_PAGE_BYTES_MAX)
     .fetch_all(pool)
     .await?;
-    let mut page = ViewsPage { entries: Vec::with_capacity(rows.len()), head: 0, epoch: String::new() };
+    let mut page = ViewsPage { entries: Vec::with_capacity(rows.len()), head: 0, epoch: String::new(), horizon: 0 };
     for row in &rows {
         page.head = row.try_get(0)?;
         page.epoch = row.try_get(1)?;
-        let Some(position) = row.try_get::<Option<i64>, _>(2)? else { continue };
-        let body: Option<String> = row.try_get(6)?;
+        page.horizon = row.try_get(2)?;
+        let Some(position) = row.try_get::<Option<i64>, _>(3)? else { continue };
+        let body: Option<String> = row.try_get(7)?;
         let body = body.map(|text| serde_json::from_str(&text)).transpose();
         let body = body.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let entry = ViewEntry { kind: row.try_get(3)?, key: row.try_get(4)?, version: row.try_get(5)?, body };
+        let entry = ViewEntry { kind: row.try_get(4)?, key: row.try_get(5)?, version: row.try_get(6)?, body };
         page.entries.push((position, entry));
     }
     Ok(page)
@@ -102,6 +106,37 @@ pub(crate) async fn digests(pool: &PgPool) -> Result<Option<DigestsAnswer>, sqlx
         answer.kinds.insert(kind, (row.try_get(3)?, format!("{digest:016x}")));
     }
     Ok(Some(answer))
+}
+
+/// Forgets deletions that were made before a moment, and from then on does not tell them: the horizon moves up to the
+/// last of them. Gives their number.
+///
+/// A key that is made again after that begins at version 1, in no generation of any edge's snapshot: whoever was behind
+/// the horizon begins anew.
+pub(crate) async fn forget_deletions(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    // The sequencer's lock: the horizon moves while nobody gives positions.
+    sqlx::query("select from feed for update").execute(&mut *connection).await?;
+    // Index: view_deleted.
+    let forgotten: Option<i64> = sqlx::query_scalar(
+        "with old as (
+            select kind, key from view where deleted and deleted_at < $1 and position is not null
+            order by kind, key limit $2 for update skip locked),
+         gone as (
+            delete from view using old where view.kind = old.kind and view.key = old.key returning position),
+         moved as (
+            update feed set horizon = greatest(horizon, (select max(position) from gone))
+            where exists (select from gone))
+         select count(*) from gone",
+    )
+    .bind(OffsetDateTime::from(before))
+    .bind(limit)
+    .fetch_one(connection)
+    .await?;
+    Ok(forgotten.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
 }
 
 /// Begins another epoch: positions that edges have mean nothing any more, and each gets a snapshot. What follows a
