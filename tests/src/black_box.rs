@@ -106,7 +106,9 @@ impl OpenShop {
     }
 }
 
-fn target_folder() -> PathBuf {
+/// Where cargo puts what it builds.
+#[must_use]
+pub fn target_folder() -> PathBuf {
     let root = workspace_root();
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }

@@ -106,17 +106,20 @@ impl Postgres {
         self.options.folder.join("data")
     }
 
+    /// Complete or not there: whoever is killed here begins anew the next time.
     fn create_cluster(&self, tools: &Tools) -> Result<(), StackError> {
+        let unfinished = self.options.folder.join("unfinished");
+        let _ = std::fs::remove_dir_all(&unfinished);
         if let Some(password) = &self.options.password {
-            self.initdb(tools, &self.data(), Some(password))?;
+            self.initdb(tools, &unfinished, Some(password))?;
         } else {
             let template = self.template(tools)?;
-            self.run_as(Command::new("cp").arg("-a").arg(template).arg(self.data()))?;
+            self.run_as(Command::new("cp").arg("-a").arg(template).arg(&unfinished))?;
         }
         if let Some(database) = &self.options.database {
-            self.create_database(database)?;
+            self.create_database(&unfinished, database)?;
         }
-        Ok(())
+        std::fs::rename(&unfinished, self.data()).map_err(StackError::file("cannot move", &unfinished))
     }
 
     /// `initdb` takes seconds, a copy of what it made takes a tenth of one.
@@ -155,13 +158,13 @@ impl Postgres {
     }
 
     /// With the server's single-user mode: neither `psql` nor a client library is needed.
-    fn create_database(&self, name: &str) -> Result<(), StackError> {
+    fn create_database(&self, data: &Path, name: &str) -> Result<(), StackError> {
         let statement = self.options.folder.join("create.sql");
         std::fs::write(&statement, format!("CREATE DATABASE \"{name}\"\n"))
             .map_err(StackError::file("cannot write", &statement))?;
         let input = std::fs::File::open(&statement).map_err(StackError::file("cannot read", &statement))?;
         let mut command = Command::new(&self.program);
-        command.args(["--single", "-D"]).arg(self.data()).arg("postgres").stdin(input);
+        command.args(["--single", "-D"]).arg(data).arg("postgres").stdin(input);
         let made = self.run_as(&mut command);
         let _ = std::fs::remove_file(&statement);
         made

@@ -35,6 +35,9 @@ pub(crate) struct Flags {
     /// Return when the shop is open and leave it running
     #[arg(long)]
     pub(super) detach: bool,
+    /// Start what was built before, without asking cargo
+    #[arg(long)]
+    pub(super) prebuilt: bool,
     /// Start with an empty shop: no demo products
     #[arg(long)]
     pub(super) no_seed: bool,

@@ -27,7 +27,11 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
     ports.must_be_free(flags.edges, flags.cloudflare)?;
     let steps = Steps::new();
     let tools = tools(&steps)?;
-    let programs = build::shop(&steps, flags.edges > 0, flags.cloudflare)?;
+    let programs = if flags.prebuilt {
+        Programs::built_in(&crate::cargo::target_folder())
+    } else {
+        build::shop(&steps, flags.edges > 0, flags.cloudflare)?
+    };
     if flags.fresh {
         steps.begin("deleting the data of earlier runs");
         forget(&folder)?;

@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod crash;
+mod database;
 mod limits;
 mod payment;
+mod personal;
 mod place;
 mod shop;

@@ -1,0 +1,148 @@
+//! Where people's names, addresses and e-mail are: in the order's contact, and nowhere else.
+
+use std::collections::BTreeSet;
+
+use bodega_domain::{
+    address::{Address, Contact},
+    message::order::{Cancel, Pay},
+    order::{OrderStatus, OrderView},
+};
+use bodega_platform::sqlx::{self, PgPool};
+use bodega_tests::eventually;
+use futures::StreamExt as _;
+
+use crate::shop::{BREAD, Guest, LAMP, Shop};
+
+/// Words that occur nowhere by chance, one for each kind of what names a person.
+const NAMES: [&str; 5] =
+    ["Quillfeather", "zenobia.quill@example.org", "Larkspur Passage 77", "Courtyard Sixthdoor", "Oberbillwerder"];
+
+fn zenobia() -> Address {
+    Address {
+        name: "Zenobia Quillfeather".into(),
+        line1: "Larkspur Passage 77".into(),
+        line2: Some("Courtyard Sixthdoor".into()),
+        city: "Oberbillwerder".into(),
+        region: None,
+        postal_code: "10115".into(),
+        country: "DE".parse().unwrap(),
+    }
+}
+
+/// Refused once, paid with another card, then called off and refunded: every table that an order can reach is written.
+async fn a_whole_life(shop: &Shop, guest: &Guest) -> OrderView {
+    let quote = shop.quote(guest, &[(BREAD, 2), (LAMP, 1)]).await;
+    let mut place = shop.order(&quote, "life", "card_refused");
+    place.contact = Contact { email: "zenobia.quill@example.org".into(), name: "Zenobia Quillfeather".into() };
+    place.shipping_address = zenobia();
+    place.billing_address = Some(zenobia());
+    let payment = bodega_domain::message::order::PaymentChoice { method: "card_ok".into(), ..place.payment.clone() };
+    let order = shop.place(guest, place).await.unwrap();
+    let pay = Pay { order: order.id, key: "again".into(), payment, wait_ms: 8_000, return_url: None };
+    shop.core.ask_as(Some(&guest.token), pay).await.unwrap();
+    shop.until_status(guest, order.id, OrderStatus::Paid).await;
+    let cancel = Cancel { order: order.id, key: "off".into(), reason: None };
+    shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
+    shop.until_status(guest, order.id, OrderStatus::Cancelled).await;
+    eventually("the refund", || async {
+        let amounts = shop.get(guest, order.id).await.payment.amounts;
+        (amounts.refunded == amounts.captured).then_some(())
+    })
+    .await;
+    shop.get(guest, order.id).await
+}
+
+/// Every table of every schema.
+async fn tables(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "select format('%I.%I', table_schema, table_name) from information_schema.tables
+         where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema') order by 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+/// Whether any row of a table holds the word, as text or as the bytes of a binary column.
+async fn holds(pool: &PgPool, table: &str, word: &str) -> bool {
+    let query = format!(
+        "select exists (select from {table} as t where strpos(lower(t::text), lower($1)) > 0
+                        or strpos(t::text, encode(convert_to($1, 'UTF8'), 'hex')) > 0)"
+    );
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(word).fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_the_shopper_is_stands_in_the_order_s_contact_and_nowhere_else() {
+    let shop = Shop::open().await;
+    let guest = shop.guest();
+    let mut events = shop.core.bus.client().subscribe("evt.>").await.unwrap();
+    // What the order service asks of others; `order.v1.*` brings the address in, so it is not among them.
+    let mut asked = shop.core.bus.client().subscribe("*.v1.*").await.unwrap();
+    shop.core.bus.client().flush().await.unwrap();
+    let order = a_whole_life(&shop, &guest).await;
+
+    let admin = shop.core.config.database.admin_url_of("order");
+    let pool = PgPool::connect(admin.expose()).await.unwrap();
+    let all = tables(&pool).await;
+    assert!(all.len() > 40, "the tables of five services: {all:?}");
+    for word in NAMES {
+        let mut found = BTreeSet::new();
+        for table in &all {
+            if holds(&pool, table, word).await {
+                found.insert(table.as_str());
+            }
+        }
+        assert_eq!(found, BTreeSet::from(["\"order\".contact"]), "tables that hold {word:?}");
+    }
+
+    eventually("every event to be told", || async {
+        let waiting = "select count(*) from \"order\".outbox where published is null";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&pool).await.unwrap();
+        (waiting == 0).then_some(())
+    })
+    .await;
+    shop.core.bus.client().publish("evt.test.end", "".into()).await.unwrap();
+    shop.core.bus.client().publish("test.v1.end", "".into()).await.unwrap();
+    let mut told = 0;
+    while let Some(event) = events.next().await.filter(|event| event.subject.as_str() != "evt.test.end") {
+        told += 1;
+        none_in(&event.subject, &event.payload);
+    }
+    assert!(told >= 3, "placed, paid and cancelled are told: {told} events");
+    let mut asks = BTreeSet::new();
+    while let Some(ask) = asked.next().await.filter(|ask| ask.subject.as_str() != "test.v1.end") {
+        if !ask.subject.starts_with("order.v1.") {
+            none_in(&ask.subject, &ask.payload);
+            asks.insert(ask.subject.to_string());
+        }
+    }
+    assert!(asks.contains("inventory.v1.hold") && asks.contains("payment.v1.open"), "{asks:?}");
+    assert_eq!(order.status, OrderStatus::Cancelled);
+    shop.close().await;
+}
+
+fn none_in(subject: &str, payload: &[u8]) {
+    let text = String::from_utf8_lossy(payload);
+    for word in NAMES {
+        assert!(!text.contains(word), "{subject} carries {word:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn deleting_a_person_breaks_nothing_else() {
+    let shop = Shop::open().await;
+    let guest = shop.guest();
+    let order = shop.buy(&guest, &[(BREAD, 1)], "k", "card_ok").await;
+    shop.until_status(&guest, order.id, OrderStatus::Paid).await;
+    let pool = shop.core.pool("order").await;
+    let emptied = sqlx::query("update contact set email = null, name = null, shipping = null, billing = null");
+    assert_eq!(emptied.execute(&pool).await.unwrap().rows_affected(), 1);
+    let read = shop.get(&guest, order.id).await;
+    assert_eq!((read.status, read.totals), (OrderStatus::Paid, order.totals));
+    let cancel = Cancel { order: order.id, key: "off".into(), reason: None };
+    shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
+    shop.until_status(&guest, order.id, OrderStatus::Cancelled).await;
+    shop.assert_balanced().await;
+    shop.close().await;
+}
