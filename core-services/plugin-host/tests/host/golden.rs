@@ -89,6 +89,21 @@ async fn the_same_input_gives_the_same_bytes_in_every_process() {
 }
 
 #[tokio::test]
+async fn a_plugin_learns_nothing_about_the_machine_the_process_or_the_calls_before() {
+    let asks = batch(cart(1), vec![call(plugin("machine-reader").hash(), "{}"); 3]);
+    let mut labels = Vec::new();
+    for _process in 0..3 {
+        let (pool, _folder) = pool(1, &["machine-reader"]);
+        let verdicts = pool.run(&asks).await.expect("verdicts");
+        labels.extend(verdicts.iter().map(|verdict| effects(verdict)[0].label.clone()));
+    }
+    // The one "not a number" that there is on every processor; on this one it would begin with f by itself.
+    assert!(labels[0].starts_with("7ff8000000000000 7fc00000 ") && labels[0].ends_with(" 0"), "{}", labels[0]);
+    labels.dedup();
+    assert_eq!(labels.len(), 1, "{labels:#?}");
+}
+
+#[tokio::test]
 async fn the_largest_cart_stays_far_below_its_fuel() {
     let (pool, _folder) = pool(1, &EXAMPLES);
     for lines in [1, 10, 200] {
