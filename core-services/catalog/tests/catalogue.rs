@@ -103,6 +103,9 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
         ("fresh -pear", 1),
         ("'); --", 0),
         ("", 0),
+        ("pears", 1),
+        ("breads", 1),
+        ("bicycles", 0),
     ] {
         let answer = core.ask_as(None, search(q)).await.unwrap();
         assert_eq!(answer.items.len(), found, "{q}");

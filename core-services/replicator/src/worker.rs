@@ -11,6 +11,7 @@ use bodega_platform::{
     CallError,
     config::Edge,
     sqlx::{self, Connection as _, PgConnection},
+    telemetry::metrics,
 };
 
 use crate::{
@@ -155,6 +156,7 @@ impl Worker {
         if failures == 2 {
             tracing::warn!(edge = self.edge.id, url = self.edge.url, %error, "the edge cannot be fed");
         }
+        metrics::counter("bodega_edge_failures_total", &[("edge", &self.edge.id)]).add(1);
         if let RoundError::Edge(error) = error {
             let text: String = error.to_string().chars().take(ERROR_CHARS_MAX).collect();
             store::note_unreachable(&mut self.connection, &self.edge.id, self.head, &text).await?;
@@ -296,6 +298,11 @@ impl Worker {
         if header.complete {
             tracing::info!(edge = self.edge.id, position = position.position, "the edge has a snapshot");
         }
+        let edge = [("edge", self.edge.id.as_str())];
+        if let Some(lag) = lag_ms.and_then(|ms| u64::try_from(ms).ok()) {
+            metrics::histogram("bodega_edge_lag_seconds", &edge).observe(Duration::from_millis(lag));
+        }
+        metrics::gauge("bodega_edge_behind", &edge).set(self.head.max(header.to) - position.position);
         let at = Confirmed { position: position.position, head: self.head.max(header.to), complete, at: now, lag_ms };
         store::note_confirmed(&mut self.connection, &self.edge.id, at, self.problem.as_deref()).await?;
         self.position = Some(position);
