@@ -186,7 +186,19 @@ impl Shopper {
     /// # Panics
     /// When there are fewer.
     pub async fn skus(&self, count: usize) -> Vec<String> {
-        let list = self.get("/api/v1/products?limit=50").await.expect(200);
+        self.available("/api/v1/products?limit=50", count).await
+    }
+
+    /// The same within a category.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub async fn skus_of(&self, category: &str, count: usize) -> Vec<String> {
+        self.available(&format!("/api/v1/products?limit=50&category={category}"), count).await
+    }
+
+    async fn available(&self, list: &str, count: usize) -> Vec<String> {
+        let list = self.get(list).await.expect(200);
         let mut found: Vec<String> = Vec::new();
         for item in list["items"].as_array().into_iter().flatten() {
             let slug = item["slug"].as_str().unwrap_or_default();
