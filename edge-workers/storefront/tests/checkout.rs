@@ -249,6 +249,32 @@ fn a_guest_checks_out_without_a_script() {
 }
 
 #[test]
+fn what_cannot_be_ordered_is_said_on_the_page_with_the_way_to_the_basket() {
+    let edge = Edge::stocked();
+    let (mut browser, _) = with_quote(&edge);
+    let typed = [
+        ("action", "quote"),
+        ("email", "a@b.co"),
+        ("name", "Ada"),
+        ("line1", "Linden 1"),
+        ("city", "Berlin"),
+        ("postal_code", "10117"),
+        ("country", "DE"),
+    ];
+    let gone = Failure::from(Code::ValidationFailed).field("/lines/TEA", "no_price", "Tea <is> not sold in EUR.");
+    edge.core.refuse.replace(Some(("pricing.v1.quote".into(), gone)));
+    let page = browser.form("/checkout", &typed);
+    assert_eq!(page.status, 422);
+    assert!(page.text().contains("Tea &lt;is&gt; not sold in EUR.") && page.text().contains("Change the basket"));
+    assert!(!page.text().contains("marked fields"));
+    let far =
+        Failure::from(Code::DestinationUnsupported).field("/shipping_address/country", "unsupported", "Not there.");
+    edge.core.refuse.replace(Some(("pricing.v1.quote".into(), far)));
+    let page = browser.form("/checkout", &typed).text();
+    assert!(page.contains("Please look at the marked fields") && page.contains("Not there."));
+}
+
+#[test]
 fn a_page_waits_for_a_checkout_whose_answer_was_lost() {
     let edge = Edge::stocked();
     let (mut browser, quote) = with_quote(&edge);

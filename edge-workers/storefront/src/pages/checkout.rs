@@ -272,17 +272,19 @@ async fn refused<P: Platform>(visit: &Visit<'_, P>, shopper: &Shopper, typed: &T
 }
 
 fn alert(failure: &Failure) -> Markup {
-    // What is wrong with a field is said at the field.
-    let marked = failure.code == Code::ValidationFailed;
+    // What is wrong with a field of the form is said at the field; the rest here.
+    let at_field = |pointer: &str| pointer.starts_with("/contact/") || pointer.starts_with("/shipping_address/");
+    let (marked, told): (Vec<_>, Vec<_>) = failure.fields.iter().partition(|field| at_field(&field.pointer));
+    let about_goods = failure.code == Code::OutOfStock || told.iter().any(|field| field.pointer.starts_with("/lines"));
     html! {
         div.notice.bad role="alert" {
-            @if marked {
-                p { strong { "Please look at the marked fields." } }
-            } @else {
+            @if failure.code != Code::ValidationFailed {
                 p { strong { (failure.code.title()) "." } @if failure.detail != failure.code.title() { " " (failure.detail) } }
-                ul { @for field in &failure.fields { li dir="auto" { (field.detail) } } }
             }
-            @if failure.code == Code::OutOfStock { p { a href="/cart" { "Change the basket" } } }
+            @if !marked.is_empty() { p { strong { "Please look at the marked fields." } } }
+            @if !told.is_empty() { ul { @for field in told { li dir="auto" { (field.detail) } } } }
+            @if about_goods { p { a href="/cart" { "Change the basket" } } }
+            @if failure.code == Code::TooManyUnpaid { p { a href="/account" { "Look at your open orders" } } }
         }
     }
 }
