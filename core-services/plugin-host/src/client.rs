@@ -14,7 +14,7 @@ mod strikes;
 
 use crate::{
     limits::{CALLS_MAX, EPOCH_TICK, EPOCH_TICKS_MAX},
-    protocol::{Batch, Component, Hash, Inspection, Loaded, Outcome, Rejection, Request, Response, Verdict},
+    protocol::{Batch, Component, Hash, Inspection, Loaded, Outcome, Rejection, Request, Response, Run, Verdict},
 };
 use process::{Lost, Process};
 use std::{
@@ -218,7 +218,7 @@ impl Pool {
             let mut batch = Batch { carts: trial.carts.clone(), calls: calls.to_vec() };
             batch.calls.iter_mut().for_each(|call| call.plugin = hash);
             let limit = self.run_max(batch.calls.len());
-            match process.exchange(&Request::Run(batch), limit).await? {
+            match process.exchange(&Run { run: &batch }, limit).await? {
                 Response::Ran(ran) => verdicts.extend(ran),
                 other => return Err(Error::Misunderstood { detail: format!("{other:?}") }),
             }
@@ -283,12 +283,12 @@ impl Pool {
     async fn attempt(&self, mut process: Process, batch: &Batch) -> Result<Vec<Verdict>, Failed> {
         self.load(&mut process, batch).await?;
         let limit = self.run_max(batch.calls.len());
-        let mut response = process.exchange(&Request::Run(batch.clone()), limit).await?;
+        let mut response = process.exchange(&Run { run: batch }, limit).await?;
         // The process made room for other plugins meanwhile: once more, with all of them loaded.
         if matches!(&response, Response::Ran(verdicts) if self.made_room(batch, verdicts)) {
             process.loaded.clear();
             self.load(&mut process, batch).await?;
-            response = process.exchange(&Request::Run(batch.clone()), limit).await?;
+            response = process.exchange(&Run { run: batch }, limit).await?;
         }
         self.give_back(process);
         match response {

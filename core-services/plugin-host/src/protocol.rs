@@ -36,6 +36,13 @@ pub enum Request {
     Run(Batch),
 }
 
+/// [`Request::Run`] without owning the batch: on the pipe they are the same.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Run<'a> {
+    /// The batch.
+    pub run: &'a Batch,
+}
+
 /// What the process answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -290,5 +297,17 @@ impl From<&Outcome> for PluginOutcome {
             Outcome::InvalidOutput { .. } => Self::InvalidOutput,
             Outcome::TimedOut | Outcome::NotLoaded | Outcome::Suspended | Outcome::HostLost { .. } => Self::Unavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_borrowed_batch_is_the_same_request() {
+        let batch = Batch::default();
+        let borrowed = serde_json::to_string(&Run { run: &batch }).expect("JSON");
+        assert_eq!(borrowed, serde_json::to_string(&Request::Run(batch)).expect("JSON"));
     }
 }

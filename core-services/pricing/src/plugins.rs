@@ -1,9 +1,10 @@
 //! Asks the plugin host, and turns what it says into effects. Whatever goes wrong costs one discount, never the quote.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use bodega_domain::{
     Currency, Timestamp,
+    id::MerchantId,
     market::Market,
     promotion::{Discount, Effect, PricedLine, Target},
     quote::{PluginOutcome, PluginRun, Source},
@@ -82,10 +83,21 @@ fn seen_line(line: &PricedLine, index: u32) -> Line {
 pub(crate) async fn run(pool: &Pool, plugins: &[ActivePlugin], seen: &Seen<'_>) -> (Vec<Effect>, Vec<PluginRun>) {
     let (mut effects, mut runs) = (Vec::new(), Vec::new());
     for plugins in plugins.chunks(CALLS_MAX) {
-        let carts: Vec<Cart> = plugins.iter().map(|plugin| seen.cart(plugin)).collect();
+        // One cart a merchant, and the whole one: many plugins share it.
+        let mut carts: Vec<Cart> = Vec::new();
+        let mut positions: BTreeMap<Option<MerchantId>, usize> = BTreeMap::new();
+        let asked: Vec<(&ActivePlugin, usize)> = plugins
+            .iter()
+            .map(|plugin| {
+                let position = *positions.entry(plugin.merchant).or_insert_with(|| {
+                    carts.push(seen.cart(plugin));
+                    carts.len() - 1
+                });
+                (plugin, position)
+            })
+            .collect();
         // A plugin whose merchant has nothing in this cart is not asked.
-        let asked: Vec<(&ActivePlugin, usize)> =
-            plugins.iter().zip(0..).filter(|(_, cart)| carts.get(*cart).is_some_and(|c| !c.lines.is_empty())).collect();
+        let asked: Vec<_> = asked.into_iter().filter(|(_, cart)| !carts[*cart].lines.is_empty()).collect();
         let calls = asked
             .iter()
             .map(|(plugin, cart)| Call {

@@ -3,8 +3,9 @@
 use super::{Options, lock};
 use crate::{
     frame,
-    protocol::{Hash, Request, Response},
+    protocol::{Hash, Response},
 };
+use serde::Serialize;
 use std::{
     collections::{BTreeSet, HashSet},
     io,
@@ -67,9 +68,9 @@ impl Process {
         Ok(Self { _child: child, id, alive: Arc::clone(alive), input, output, loaded: HashSet::new() })
     }
 
-    /// Sends a request and waits for its response. After an error, or when this future is dropped half-way, the
+    /// Sends a [`Request`](crate::protocol::Request) and waits for its response. After an error, or when this future is dropped half-way, the
     /// process must not be used again: the next response would be the answer to this request.
-    pub(super) async fn exchange(&mut self, request: &Request, limit: Duration) -> Result<Response, Lost> {
+    pub(super) async fn exchange(&mut self, request: &impl Serialize, limit: Duration) -> Result<Response, Lost> {
         let frame = frame::encode(request)?;
         let exchange = async {
             self.input.write_all(&frame).await.map_err(frame::Error::from)?;
