@@ -119,6 +119,11 @@ async fn publish_waiting(
     for (id, ack) in sent {
         match ack.await {
             Ok(_) => acknowledged.push(id),
+            // Silence is one for all of them: the rest is sent again under the same message ids.
+            Err(error) if error.kind() == PublishErrorKind::TimedOut => {
+                failed = Some(error);
+                break;
+            }
             Err(error) => failed = Some(error),
         }
     }
@@ -137,6 +142,12 @@ async fn publish_waiting(
             tracing::warn!(service, "the stream of events is missing; creating it");
             create_stream(jetstream, service).await?;
             Ok(true)
+        }
+        // Somebody who listens to the subject without a stream keeps the server from saying that there is none: the
+        // acknowledgement then never comes.
+        Some(error) if error.kind() == PublishErrorKind::TimedOut => {
+            create_stream(jetstream, service).await?;
+            Err(PublishError::JetStream(error.to_string()))
         }
         Some(error) => Err(PublishError::JetStream(error.to_string())),
     }

@@ -166,3 +166,27 @@ async fn two_processes_of_a_service_apply_each_event_once() {
     all_applied_once(&toy, 600).await;
     assert!(second.stop(PATIENCE).await);
 }
+
+#[tokio::test]
+async fn a_missing_stream_is_made_even_while_somebody_listens_without_one() {
+    let servers = Servers::start().await.unwrap();
+    let config = std::sync::Arc::new(config(&servers).await);
+    service::migrate(&config, &[order()], |_| {}).await.unwrap();
+    let asker = asker(&config).await;
+    // The server then cannot say that nobody is there: the acknowledgement just never comes.
+    let _listener = asker.client().subscribe("evt.>").await.unwrap();
+    asker.client().flush().await.unwrap();
+    let mut source = service::run(config, vec![order()]).await.unwrap();
+    source.started().await.unwrap();
+    let orders = Abandon { orders: (0..300).map(|_| new_order()).collect() };
+    eventually_within(PATIENCE, "the service to be heard", || async {
+        asker.request(&orders, &as_service()).await.ok()
+    })
+    .await;
+    let waiting = "select count(*) from outbox where published is null";
+    eventually_within(PATIENCE, "every event to be published", || async {
+        let left: i64 = sqlx::query_scalar(waiting).fetch_one(source.contexts()[0].postgres().pool()).await.unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+}
