@@ -1,8 +1,5 @@
 //! Carts on real servers: nothing that was merged is lost, whoever merges at the same time.
 
-#[path = "../../catalog/tests/support/mod.rs"]
-mod support;
-
 use bodega_domain::{
     Code,
     cart::Cart,
@@ -12,7 +9,7 @@ use bodega_domain::{
     token::{AccountClaims, GuestClaims, base64url, from_base64url, mint_account, mint_guest, sha256},
 };
 use bodega_platform::sqlx;
-use support::{Core, code, fields};
+use bodega_test_core::{Core, code, fields};
 
 async fn open() -> Core {
     Core::open(&[bodega_cart::service()], "").await

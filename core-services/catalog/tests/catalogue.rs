@@ -1,9 +1,5 @@
 //! The catalogue on real servers: what is written is what is read, and what edges get.
 
-#[path = "support/goods.rs"]
-mod goods;
-mod support;
-
 use std::collections::BTreeMap;
 
 use bodega_domain::{
@@ -15,8 +11,8 @@ use bodega_domain::{
     replication::entry_digest,
     token::{AccountClaims, Role, mint_account},
 };
-use goods::{merchant, product, products, shop, variant};
-use support::{Core, code, fields};
+use bodega_test_core::goods::{merchant, product, products, shop, variant};
+use bodega_test_core::{Core, code, fields};
 
 async fn open() -> Core {
     Core::open(&[bodega_catalog::service()], "").await

@@ -1,9 +1,5 @@
 //! The change log: dense under concurrent writers, complete for whoever follows it, fed by other services' events.
 
-#[path = "support/goods.rs"]
-mod goods;
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::Ordering::SeqCst,
@@ -20,10 +16,10 @@ use bodega_domain::{
     },
 };
 use bodega_platform::{Entropy, outbox, sqlx};
+use bodega_test_core::Core;
+use bodega_test_core::goods::{category, merchant, product, products, shop};
 use bodega_tests::{eventually, eventually_within};
 use futures::StreamExt as _;
-use goods::{category, merchant, product, products, shop};
-use support::Core;
 
 async fn open() -> Core {
     Core::open(&[bodega_catalog::service()], "").await

@@ -1,8 +1,5 @@
 //! Accounts and their sessions on real servers.
 
-#[path = "../../catalog/tests/support/mod.rs"]
-mod support;
-
 use std::sync::Mutex;
 
 use bodega_domain::{
@@ -18,8 +15,8 @@ use bodega_domain::{
     token::{PublicKey, Role, Session, from_base64url, verify_session},
 };
 use bodega_platform::sqlx;
+use bodega_test_core::{Core, code, fields};
 use bodega_tests::eventually;
-use support::{Core, code, fields};
 
 const PASSWORD: &str = "long enough";
 

@@ -22,8 +22,9 @@ use bodega_platform::{
     postgres::{mark_as_test_database, migrate, provision},
     service::run,
 };
+use bodega_test_core::Core;
 use bodega_tests::{eventually, eventually_within};
-use support::{World, core::Core};
+use support::World;
 
 /// Where the child finds its configuration.
 const CONFIGURATION: &str = "BODEGA_TEST_CONFIGURATION";

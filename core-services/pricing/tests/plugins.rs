@@ -1,10 +1,5 @@
 //! Plugins from the upload to the quote, on real servers and with the real plugin host.
 
-#[path = "../../catalog/tests/support/goods.rs"]
-mod goods;
-#[path = "../../catalog/tests/support/mod.rs"]
-mod support;
-
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use bodega_domain::{
@@ -24,9 +19,9 @@ use bodega_domain::{
     token::{AccountClaims, GuestClaims, Role, base64url, mint_account, mint_guest},
 };
 use bodega_plugin_build::{build_host, built_for_tests, workspace};
-use goods::{category, product};
+use bodega_test_core::goods::{self, category, product};
+use bodega_test_core::{Core, code, fields};
 use serde_json::json;
-use support::{Core, code, fields};
 
 /// Sells the bread of the catalogue's usual merchant's shop.
 const BAKER: MerchantId = MerchantId::from_u128(8);

@@ -2,10 +2,6 @@
 
 #[path = "support/edge.rs"]
 mod edge;
-#[path = "../../catalog/tests/support/goods.rs"]
-mod goods;
-#[path = "../../catalog/tests/support/mod.rs"]
-mod support;
 
 use std::time::Duration;
 
@@ -17,10 +13,10 @@ use bodega_domain::{
     replication::{BatchKind, INGEST_CLAIM_MS},
 };
 use bodega_platform::sqlx;
+use bodega_test_core::Core;
+use bodega_test_core::goods::{product, products, shop};
 use bodega_tests::{eventually, eventually_within};
 use edge::Edge;
-use goods::{product, products, shop};
-use support::Core;
 
 async fn open(edges: &[&Edge]) -> Core {
     let list: Vec<String> = edges.iter().map(|edge| edge.toml()).collect();

@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
+pub mod goods;
+
 use std::{sync::Arc, time::Duration};
 
 use bodega_domain::{Code, Failure, message::Request};

@@ -2,9 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-#[path = "../../../catalog/tests/support/mod.rs"]
-pub(crate) mod core;
-
 use std::{
     collections::BTreeMap,
     sync::{
@@ -39,7 +36,7 @@ use bodega_platform::{Bus, Entropy, sqlx::PgPool};
 use bodega_tests::eventually;
 use futures::StreamExt as _;
 
-use self::core::Core;
+use bodega_test_core::Core;
 
 pub(crate) const SECRET: &str = "whsec_test";
 pub(crate) const KEY: &str = "sk_test";

@@ -1,7 +1,5 @@
 //! Small catalogues.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 use std::collections::BTreeMap;
 
 use bodega_domain::{
@@ -11,17 +9,17 @@ use bodega_domain::{
 };
 
 /// The only merchant.
-pub(crate) fn merchant() -> Merchant {
+pub fn merchant() -> Merchant {
     Merchant { id: MerchantId::from_u128(7), slug: "corner".into(), name: "Corner Goods".into() }
 }
 
 /// A category.
-pub(crate) fn category(slug: &str, position: i32) -> CategoryIn {
+pub fn category(slug: &str, position: i32) -> CategoryIn {
     CategoryIn { slug: slug.into(), title: format!("The {slug}"), description: String::new(), position }
 }
 
 /// A product with one variant, whose SKU is its slug in capitals.
-pub(crate) fn product(slug: &str, category: &str, cents: i64) -> ProductIn {
+pub fn product(slug: &str, category: &str, cents: i64) -> ProductIn {
     ProductIn {
         slug: slug.into(),
         title: slug.replace('-', " "),
@@ -36,17 +34,17 @@ pub(crate) fn product(slug: &str, category: &str, cents: i64) -> ProductIn {
 }
 
 /// A variant.
-pub(crate) fn variant(sku: &str, cents: i64) -> VariantIn {
+pub fn variant(sku: &str, cents: i64) -> VariantIn {
     let prices = BTreeMap::from([("EUR".to_owned(), cents), ("JPY".to_owned(), cents * 2)]);
     VariantIn { sku: sku.into(), title: String::new(), options: BTreeMap::new(), prices }
 }
 
 /// Merchant, two categories and these products.
-pub(crate) fn shop(products: Vec<ProductIn>) -> Upsert {
+pub fn shop(products: Vec<ProductIn>) -> Upsert {
     Upsert { merchants: vec![merchant()], categories: vec![category("bakery", 2), category("produce", 1)], products }
 }
 
 /// These products alone.
-pub(crate) fn products(products: Vec<ProductIn>) -> Upsert {
+pub fn products(products: Vec<ProductIn>) -> Upsert {
     Upsert { products, ..Upsert::default() }
 }
