@@ -65,6 +65,11 @@ fn a_repeated_add_with_one_key_is_one_add_also_at_another_edge() {
     assert_eq!(browser.cart(), [("TEA".to_owned(), 2)].into());
     browser.json_keyed("/api/v1/cart/lines", "k-2", &line);
     assert_eq!(browser.cart(), [("TEA".to_owned(), 4)].into());
+    let other = json!({"sku": "BAGUETTE", "quantity": 2});
+    assert_eq!(browser.json_keyed("/api/v1/cart/lines", "k-2", &other).code(), "idempotency_key_reused");
+    browser.json("PATCH", "/api/v1/cart/lines/TEA", &json!({"quantity": 1}));
+    browser.json_keyed("/api/v1/cart/lines", "k-2", &line);
+    assert_eq!(browser.cart(), [("TEA".to_owned(), 1)].into(), "a late retry adds nothing to what was set since");
 }
 
 #[test]

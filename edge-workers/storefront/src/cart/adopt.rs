@@ -12,7 +12,7 @@ use bodega_domain::{
 use super::{
     basket::{Basket, peek},
     cookie::{Kind, Secret},
-    replica::{Quoted, Replica},
+    replica::{Marks, Replica},
 };
 use crate::{
     core_link::ask,
@@ -101,5 +101,12 @@ async fn keep<P: Platform>(visit: &Visit<'_, P>, secret: Secret, cart: Cart, met
             delta
         }
     };
-    Basket { secret, kind: Kind::Account, cart: cell.cart, quoted: Quoted::default(), synced: met }
+    Basket {
+        secret,
+        kind: Kind::Account,
+        cart: cell.cart,
+        quoted: Marks::default(),
+        keys: Marks::default(),
+        synced: met,
+    }
 }

@@ -12,7 +12,7 @@ use bodega_domain::{
 use super::{
     adopt,
     cookie::{self, COOKIE, Contents, HEADER, Kind, Secret},
-    replica::{Quoted, Replica},
+    replica::{Marks, Replica},
     sync,
 };
 use crate::{
@@ -35,7 +35,8 @@ pub(crate) struct Basket {
     pub(crate) secret: Secret,
     pub(crate) kind: Kind,
     pub(crate) cart: Cart,
-    pub(crate) quoted: Quoted,
+    pub(crate) quoted: Marks,
+    pub(crate) keys: Marks,
     /// Whether this edge has been in touch with the core about it in the last seconds.
     pub(crate) synced: bool,
 }
@@ -63,7 +64,25 @@ impl Basket {
     }
 
     fn contents(&self) -> Contents {
-        Contents { secret: self.secret, kind: self.kind, quoted: self.quoted.clone(), cart: self.cart.clone() }
+        Contents {
+            secret: self.secret,
+            kind: self.kind,
+            quoted: self.quoted.clone(),
+            keys: self.keys.clone(),
+            cart: self.cart.clone(),
+        }
+    }
+
+    /// What this replica brings to a cell.
+    pub(crate) fn delta(&self) -> Replica {
+        Replica { cart: self.cart.clone(), quoted: self.quoted.clone(), keys: self.keys.clone(), ..Replica::default() }
+    }
+
+    /// Takes over what a cell holds.
+    fn take(&mut self, cell: &Replica) {
+        self.cart = cell.cart.clone();
+        self.quoted = cell.quoted.clone();
+        self.keys = cell.keys.clone();
     }
 
     /// Sends the cart along with the answer.
@@ -85,8 +104,8 @@ pub(crate) fn peek<P: Platform>(visit: &Visit<'_, P>) -> Option<Basket> {
     let ring = keys::guests(visit.platform);
     let contents =
         visit.header(HEADER).into_iter().chain(visit.cookies(COOKIE)).find_map(|t| cookie::unseal(&ring, t))?;
-    let Contents { secret, kind, quoted, cart } = contents;
-    Some(Basket { secret, kind, cart, quoted, synced: false })
+    let Contents { secret, kind, quoted, keys, cart } = contents;
+    Some(Basket { secret, kind, cart, quoted, keys, synced: false })
 }
 
 fn peek_or_new<P: Platform>(visit: &Visit<'_, P>) -> Basket {
@@ -94,7 +113,8 @@ fn peek_or_new<P: Platform>(visit: &Visit<'_, P>) -> Basket {
         secret: visit.random(),
         kind: Kind::Guest,
         cart: Cart::new(),
-        quoted: Quoted::default(),
+        quoted: Marks::default(),
+        keys: Marks::default(),
         synced: false,
     })
 }
@@ -109,11 +129,9 @@ pub(crate) async fn load<P: Platform>(visit: &Visit<'_, P>, shopper: Option<&Sho
         Ok(bytes) => {
             let mut cell = bytes.as_deref().and_then(Replica::decode).unwrap_or_default();
             let before = cell.cart.clone();
-            cell.cart.merge(&basket.cart);
-            cell.quoted.merge(&basket.quoted);
+            cell.merge(&basket.delta());
             let news = cell.cart != before;
-            basket.cart = cell.cart.clone();
-            basket.quoted = cell.quoted.clone();
+            basket.take(&cell);
             sync::meet(visit, shopper, &mut basket, cell.met_ms, news).await;
         }
         // The cell is away: the cookie alone, and the shopper is told that it is not synced.
@@ -131,30 +149,42 @@ pub(crate) async fn change<P: Platform>(
 ) -> Result<Basket, Failure> {
     let mut basket = peek_or_new(visit);
     adopt::resume(visit, shopper, &mut basket).await;
-    let [random] = visit.random::<1>();
-    basket.cart.prune(visit.now);
-    let tick = basket.cart.next_tick(visit.now, random);
-    operation(&mut basket.cart, tick).map_err(refusal)?;
+    operate(visit, &mut basket.cart, operation)?;
     store(visit, shopper, &mut basket).await;
     Ok(basket)
+}
+
+fn operate<P: Platform>(
+    visit: &Visit<'_, P>,
+    cart: &mut Cart,
+    operation: impl FnOnce(&mut Cart, Tick) -> Result<(), CartError>,
+) -> Result<(), Failure> {
+    let [random] = visit.random::<1>();
+    cart.prune(visit.now);
+    let tick = cart.next_tick(visit.now, random);
+    operation(cart, tick).map_err(refusal)
+}
+
+/// Merges what the cell knows into the cart in hand; a cell that is away leaves it as it is.
+async fn merge_cell<P: Platform>(visit: &Visit<'_, P>, basket: &mut Basket) {
+    let key = Basket::cell_key(&basket.secret);
+    if let Ok(Some(bytes)) = visit.platform.cell_read(CellKind::Cart, &key).await
+        && let Some(mut cell) = Replica::decode(&bytes)
+    {
+        cell.merge(&basket.delta());
+        basket.take(&cell);
+    }
 }
 
 /// Merges the cart in hand into the cell, and lets the core know soon.
 async fn store<P: Platform>(visit: &Visit<'_, P>, shopper: Option<&Shopper>, basket: &mut Basket) {
     let push_by = u64::from_le_bytes(visit.random());
-    let delta = Replica {
-        cart: basket.cart.clone(),
-        quoted: basket.quoted.clone(),
-        push_ms: visit.now.unix_ms(),
-        push_by,
-        met_ms: 0,
-    };
+    let delta = Replica { push_ms: visit.now.unix_ms(), push_by, ..basket.delta() };
     let key = Basket::cell_key(&basket.secret);
     match visit.platform.cell_merge(CellKind::Cart, &key, delta.encode()).await {
         Ok(bytes) => {
             if let Some(cell) = Replica::decode(&bytes) {
-                basket.cart = cell.cart.clone();
-                basket.quoted = cell.quoted.clone();
+                basket.take(&cell);
                 sync::after_change(visit, shopper, basket, &cell, push_by).await;
             }
         }
@@ -180,7 +210,10 @@ fn refusal(error: CartError) -> Failure {
     }
 }
 
-/// Adds units of a SKU. With the same `key` it is the same add, however often it arrives.
+/// Adds units of a SKU. With the same `key` it is the same add, however often and wherever it arrives.
+///
+/// # Errors
+/// `idempotency_key_reused` for a key that this cart remembers for another add.
 pub(crate) async fn add<P: Platform>(
     visit: &Visit<'_, P>,
     shopper: Option<&Shopper>,
@@ -188,12 +221,31 @@ pub(crate) async fn add<P: Platform>(
     quantity: u32,
     key: Option<&str>,
 ) -> Result<Basket, Failure> {
-    let id = match key {
-        Some(key) => mark(key),
-        None => u32::from_le_bytes(visit.random()),
+    let Some(key) = key else {
+        let id = u32::from_le_bytes(visit.random());
+        return change(visit, shopper, |cart, tick| cart.add(sku, quantity, id, tick)).await;
     };
-    change(visit, shopper, |cart, tick| cart.add(sku, quantity, id, tick)).await
+    let id = mark(key);
+    let what = u64::from(mark(&format!("{sku}x{quantity}"))) & WHAT_BITS;
+    let mut basket = peek_or_new(visit);
+    adopt::resume(visit, shopper, &mut basket).await;
+    merge_cell(visit, &mut basket).await;
+    match basket.keys.get(id) {
+        Some(known) if known & WHAT_BITS != what => return Err(Code::IdempotencyKeyReused.into()),
+        // Done before, whatever has become of the line since: the answer is the cart as it is now.
+        Some(_) => {}
+        None => {
+            let seconds = u64::try_from(visit.now.unix_ms() / 1000).unwrap_or(0);
+            basket.keys.note(id, (seconds << WHAT_BITS.count_ones()) | what);
+            operate(visit, &mut basket.cart, |cart, tick| cart.add(sku, quantity, id, tick))?;
+        }
+    }
+    store(visit, shopper, &mut basket).await;
+    Ok(basket)
 }
+
+/// The low bits of a remembered key say what was added, the others when, in seconds.
+const WHAT_BITS: u64 = 0xff_ffff;
 
 /// A short mark of a longer text: of an idempotency key, of a quote.
 pub(crate) fn mark(text: &str) -> u32 {
@@ -217,7 +269,7 @@ pub(crate) async fn note_quote<P: Platform>(
 /// the browser that asks for the outcome is the one that sent it.
 pub(crate) async fn note_checkout<P: Platform>(visit: &Visit<'_, P>, quote: &str, key: &str) {
     let Some(mut basket) = peek(visit) else { return };
-    let tick = basket.quoted.tick(mark(quote)).unwrap_or_else(|| basket.cart.largest_tick());
+    let tick = basket.quoted.get(mark(quote)).unwrap_or_else(|| basket.cart.largest_tick());
     basket.quoted.note(mark(key), tick);
     basket.give_back(visit);
 }
@@ -231,14 +283,8 @@ pub(crate) async fn ordered<P: Platform>(
     names: &[&str],
 ) {
     let Some(mut basket) = peek(visit) else { return };
-    let key = Basket::cell_key(&basket.secret);
-    if let Ok(Some(bytes)) = visit.platform.cell_read(CellKind::Cart, &key).await
-        && let Some(cell) = Replica::decode(&bytes)
-    {
-        basket.cart.merge(&cell.cart);
-        basket.quoted.merge(&cell.quoted);
-    }
-    let seen = names.iter().find_map(|name| basket.quoted.tick(mark(name)));
+    merge_cell(visit, &mut basket).await;
+    let seen = names.iter().find_map(|name| basket.quoted.get(mark(name)));
     let tick = seen.unwrap_or_else(|| Cart::new().next_tick(order.placed_at, u8::MAX));
     for name in names {
         basket.quoted.note(mark(name), tick);

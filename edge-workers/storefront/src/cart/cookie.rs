@@ -3,7 +3,7 @@
 
 use bodega_domain::{cart::Cart, token::KeyRing};
 
-use super::replica::Quoted;
+use super::replica::Marks;
 
 /// The cookie's name.
 pub(crate) const COOKIE: &str = "bodega_cart";
@@ -12,7 +12,7 @@ pub(crate) const HEADER: &str = "bodega-cart";
 /// Characters of a token that browsers surely keep: they allow 4096 for name, value and attributes.
 const TOKEN_CHARS_MAX: usize = 3_900;
 const PREFIX: &str = "c1";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Names a cart; whoever knows it holds the cart.
 pub(crate) type Secret = [u8; 32];
@@ -33,7 +33,8 @@ pub(crate) enum Kind {
 pub(crate) struct Contents {
     pub(crate) secret: Secret,
     pub(crate) kind: Kind,
-    pub(crate) quoted: Quoted,
+    pub(crate) quoted: Marks,
+    pub(crate) keys: Marks,
     pub(crate) cart: Cart,
 }
 
@@ -58,6 +59,7 @@ fn encode(contents: &Contents, cart: &Cart) -> Vec<u8> {
         }
     }
     contents.quoted.encode(&mut out);
+    contents.keys.encode(&mut out);
     out.extend_from_slice(&cart.encode());
     out
 }
@@ -80,9 +82,10 @@ pub(crate) fn unseal(ring: &KeyRing, token: &str) -> Option<Contents> {
         }
         _ => return None,
     };
-    let (quoted, rest) = Quoted::decode(rest)?;
+    let (quoted, rest) = Marks::decode(rest)?;
+    let (keys, rest) = Marks::decode(rest)?;
     let cart = Cart::decode(rest).ok()?;
-    (*version == VERSION).then_some(Contents { secret: *secret, kind, quoted, cart })
+    (*version == VERSION).then_some(Contents { secret: *secret, kind, quoted, keys, cart })
 }
 
 #[cfg(test)]
@@ -101,7 +104,12 @@ mod tests {
         for n in 0..u32::try_from(CART_LINES_MAX).unwrap() {
             cart.set(1000 + n * 3, 1 + n % 5, 7_000_000_000 + u64::from(n) * 5_000).unwrap();
         }
-        let contents = Contents { secret: [3; 32], kind: Kind::Adopting([4; 32]), quoted: Quoted::default(), cart };
+        let mut marks = Marks::default();
+        for mark in 0..8 {
+            marks.note(mark, u64::MAX - u64::from(mark));
+        }
+        let kind = Kind::Adopting([4; 32]);
+        let contents = Contents { secret: [3; 32], kind, quoted: marks.clone(), keys: marks, cart };
         let token = seal(&ring(), &contents).unwrap();
         assert!(token.len() < TOKEN_CHARS_MAX, "{} characters", token.len());
         assert_eq!(unseal(&ring(), &token), Some(contents));
@@ -109,7 +117,13 @@ mod tests {
 
     #[test]
     fn a_changed_or_foreign_cookie_is_none() {
-        let contents = Contents { secret: [3; 32], kind: Kind::Guest, quoted: Quoted::default(), cart: Cart::new() };
+        let contents = Contents {
+            secret: [3; 32],
+            kind: Kind::Guest,
+            quoted: Marks::default(),
+            keys: Marks::default(),
+            cart: Cart::new(),
+        };
         let token = seal(&ring(), &contents).unwrap();
         let foreign = KeyRing(vec![MacKey { kid: "k".into(), secret: vec![2; 32] }]);
         assert_eq!(unseal(&foreign, &token), None);

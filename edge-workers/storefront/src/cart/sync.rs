@@ -103,7 +103,7 @@ pub(super) async fn meet<P: Platform>(
     }
     if news {
         // What the cookie alone knew goes into the cell first: it holds also when the core is away.
-        let delta = Replica { cart: basket.cart.clone(), quoted: basket.quoted.clone(), ..Replica::default() };
+        let delta = basket.delta();
         if let Err(error) = visit.platform.cell_merge(CellKind::Cart, &courier.key, delta.encode()).await {
             visit.warn("cart_cell", &error.to_string());
         }
