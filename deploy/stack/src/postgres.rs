@@ -1,15 +1,18 @@
 //! One Postgres cluster on loopback.
 
-use crate::place::tools_folder;
+use crate::place::{is_running, tools_folder};
 use crate::tools::{Tools, run};
 use crate::{Account, Child, Launch, Signal, StackError, port};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Recovery after a kill may have to replay a checkpoint's worth of log.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// A server that was told to quit has no more than its files to close.
+const LAST_ONE_ENDS_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Raised when the options of `initdb` change: an old template is then not used.
 const TEMPLATE_FORMAT: u32 = 1;
 
@@ -177,7 +180,21 @@ impl Postgres {
         run(command.current_dir(&self.options.folder))
     }
 
+    /// The server of a killed `up` may still be closing its files: it is given time, and is then Postgres' own concern.
+    fn let_the_last_one_end(&self) {
+        let file = self.data().join("postmaster.pid");
+        let deadline = Instant::now() + LAST_ONE_ENDS_WITHIN;
+        while Instant::now() < deadline {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            match text.lines().next().and_then(|pid| pid.trim().parse().ok()) {
+                Some(pid) if is_running(pid) => std::thread::sleep(LOOK_EVERY),
+                _ => return,
+            }
+        }
+    }
+
     fn run(&mut self) -> Result<(), StackError> {
+        self.let_the_last_one_end();
         let settings = [
             format!("port={}", self.options.port),
             format!("max_connections={}", self.options.max_connections),

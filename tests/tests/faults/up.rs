@@ -20,6 +20,8 @@ struct Up {
 
 impl Up {
     fn start(folder: &Path, more: &[&str]) -> Self {
+        // A killed one leaves its card behind.
+        let _ = std::fs::remove_file(folder.join("up.json"));
         let process = Command::new(target_folder().join("debug/xtask"))
             .args(["up", "--prebuilt", "--state"])
             .arg(folder)
@@ -27,7 +29,7 @@ impl Up {
             .current_dir(workspace_root())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(folder.join("up.err")).expect("a file for its words"))
             .spawn()
             .expect("xtask is built before the tests that need it");
         Self { process, folder: folder.to_path_buf() }
@@ -35,11 +37,12 @@ impl Up {
 
     /// What `up.json` says once the shop is open.
     async fn open(&mut self) -> Value {
-        let file = self.folder.join("up.json");
+        let (file, words) = (self.folder.join("up.json"), self.folder.join("up.err"));
         let process = &mut self.process;
         let text = eventually_within(OPEN_WITHIN, "the shop to be open", || {
             let ended = process.try_wait().ok().flatten();
-            assert!(ended.is_none(), "up ended: {ended:?}");
+            let said = || std::fs::read_to_string(&words).unwrap_or_default();
+            assert!(ended.is_none(), "up ended: {ended:?}\n{}", said());
             let text = std::fs::read_to_string(&file).ok();
             async move { text }
         })

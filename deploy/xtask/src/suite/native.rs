@@ -22,8 +22,8 @@ pub(super) fn unit(steps: &Steps) -> Result<(), Fault> {
         selection.extend(["--exclude", crate_name]);
     }
     run(steps, &selection)?;
-    // The harness and the tidy test need nothing built beside them.
-    run(steps, &["-p", BLACK_BOX, "--test", "harness", "--test", "tidy"])
+    // These need nothing built beside them.
+    run(steps, &["-p", BLACK_BOX, "--test", "harness", "--test", "tidy", "--test", "sabotage"])
 }
 
 /// Both WebAssembly hosts, each alone: see [`crate::build`].

@@ -45,7 +45,7 @@ pub(super) fn databases(steps: &Steps) -> Result<(), Fault> {
 
 /// Applies each patch under `tests/sabotage` in a scratch copy.
 pub(super) fn sabotage(_: &Steps) -> Result<(), Fault> {
-    cargo::run(&["test", "-p", "bodega-tests", "--test", "sabotage", "--", "--ignored"], &[])
+    cargo::run(&["test", "-p", "bodega-tests", "--test", "sabotage", "--", "--include-ignored", "--nocapture"], &[])
 }
 
 fn node(folder: &str) -> Result<(), Fault> {

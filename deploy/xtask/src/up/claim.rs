@@ -3,6 +3,11 @@
 use crate::fault::Fault;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// An `up` that was killed while it began a process leaves the lock to that process for a moment.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The folder is ours until this is dropped; a lock of the system, so that it cannot outlive us.
 #[derive(Debug)]
@@ -17,10 +22,14 @@ impl Claim {
         std::fs::create_dir_all(folder).map_err(Fault::file(folder))?;
         let file = folder.join("up.lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&file).map_err(Fault::file(&file))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Fault::AlreadyOpen { folder: folder.to_path_buf() }),
-            Err(TryLockError::Error(error)) => return Err(Fault::file(&file)(error)),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOOK_EVERY),
+                Err(TryLockError::WouldBlock) => return Err(Fault::AlreadyOpen { folder: folder.to_path_buf() }),
+                Err(TryLockError::Error(error)) => return Err(Fault::file(&file)(error)),
+            }
         }
         let _ = std::fs::remove_file(Self::open_file(folder));
         let pid = folder.join("up.pid");
