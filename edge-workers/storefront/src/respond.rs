@@ -165,6 +165,9 @@ pub(crate) fn finish<P: Platform>(visit: &Visit<'_, P>, mut response: Response) 
             set(headers, name, value);
         }
     }
+    if visit.origin().starts_with("https://") {
+        set(headers, "strict-transport-security", "max-age=31536000");
+    }
     for (name, value) in visit.take_answer_headers() {
         set(headers, name, &value);
     }

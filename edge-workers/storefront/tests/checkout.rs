@@ -275,6 +275,32 @@ fn what_cannot_be_ordered_is_said_on_the_page_with_the_way_to_the_basket() {
 }
 
 #[test]
+fn while_the_core_is_away_the_pages_keep_what_was_typed_and_the_same_order_is_sent_again() {
+    let edge = Edge::stocked();
+    let (mut browser, _) = with_quote(&edge);
+    let mut typed = vec![("action", "quote"), ("email", "a@b.co"), ("name", "Ada"), ("line1", "Linden 1")];
+    typed.extend([("city", "Berlin"), ("postal_code", "10117"), ("country", "DE")]);
+    edge.set_link(Link::Away);
+    let page = browser.form("/checkout", &typed);
+    assert_eq!((page.status, page.field("city").as_str()), (503, "Berlin"));
+    assert!(page.text().contains("cannot be reached"));
+    edge.set_link(Link::Up);
+    let review = browser.form("/checkout", &typed);
+    let (key, quote) = (review.field("key"), review.field("quote"));
+    typed[0].1 = "place";
+    typed.extend([("key", key.as_str()), ("quote", &quote), ("method", "card_ok")]);
+    edge.set_link(Link::Away);
+    let away = browser.form("/checkout", &typed);
+    assert_eq!((away.status, away.header("retry-after")), (503, "2"));
+    assert_eq!(
+        (away.field("key"), away.field("quote"), away.field("city")),
+        (key.clone(), quote.clone(), "Berlin".into())
+    );
+    edge.set_link(Link::Up);
+    assert!(browser.form("/checkout", &typed).header("location").starts_with("/orders/ord_"));
+}
+
+#[test]
 fn a_page_waits_for_a_checkout_whose_answer_was_lost() {
     let edge = Edge::stocked();
     let (mut browser, quote) = with_quote(&edge);

@@ -151,7 +151,6 @@ async fn review<P: Platform>(
             Ok(respond::page(code, review_page(visit, typed, &quote, refused)))
         }
         Err(failure) if failure.code == Code::CartEmpty => Ok(respond::see_other("/cart")),
-        Err(failure) if failure.code.http_status() >= 500 => Err(failure),
         Err(failure) => Ok(address_step(visit, shopper, status(&failure), typed, Some(&failure))),
     }
 }
@@ -245,8 +244,33 @@ async fn place<P: Platform>(visit: &Visit<'_, P>, shopper: &Shopper, typed: &Typ
     match checkout::place(visit, shopper, &key, wish).await {
         Ok(Placed::Order(order)) => Ok(respond::see_other(&format!("/orders/{}", order.id))),
         Ok(Placed::Unknown { .. }) => Ok(respond::see_other(&format!("/checkout/{}", path_segment(&key)))),
+        // Surely nothing was done: what was typed, the key and the quote are kept for another try.
+        Err(failure) if failure.code.http_status() == 503 => Ok(again_page(visit, typed, form, &failure)),
         Err(failure) => refused(visit, shopper, typed, &failure).await,
     }
+}
+
+/// The same order once more, with the same key: for when the core could not be reached.
+fn again_page<P: Platform>(visit: &Visit<'_, P>, typed: &Typed, form: &Form, failure: &Failure) -> Response {
+    let content = html! {
+        section.trouble {
+            p.mark aria-hidden="true" { "Back in a minute" }
+            h1 { "The till is away for a moment" }
+            p { (failure.detail) }
+            p { "Nothing was ordered and nothing was charged. What you typed is kept on this page." }
+            form method="post" action="/checkout" {
+                input type="hidden" name="action" value="place";
+                @for name in ["key", "quote", "method", "email"] { input type="hidden" name=(name) value=(form.get(name)); }
+                (typed.address.hidden())
+                p.ways { button.button type="submit" { "Try again" } " " a.button.quiet href="/cart" { "Your basket" } }
+            }
+            p.fine { code { (failure.code) } " · request " code { (visit.id) } }
+        }
+    };
+    let frame = Frame { title: "The till is away for a moment", private: true, ..Frame::default() };
+    let mut response = respond::page(status(failure), page(visit, frame, known(visit), content));
+    respond::set(&mut response.headers, "retry-after", &failure.retry_after_s.unwrap_or(2).to_string());
+    response
 }
 
 /// An order that was refused: said where it can be put right, with a quote as of now.
