@@ -142,6 +142,32 @@ fn a_new_snapshot_drops_what_it_does_not_name() {
 }
 
 #[test]
+fn a_snapshot_in_parts_is_ready_with_its_last_one_and_a_later_one_replaces_it() {
+    let edge = fresh();
+    let mut client = Client::new(&edge);
+    let goods = double::goods::entries();
+    for (epoch_of_keys, dropped) in [(1, "nothing"), (2, "tea")] {
+        let goods: Vec<_> = goods.iter().filter(|entry| entry.key != dropped).cloned().collect();
+        let (first, second) = goods.split_at(goods.len() / 2);
+        let held = position(&mut client);
+        let part = edge.part(BatchKind::Snapshot, (0, 5), &held.last, first, false);
+        assert_eq!(client.post_bytes("/_edge/v1/ingest", &part).status, 200);
+        let held = position(&mut client);
+        assert_eq!(
+            (held.ready, held.generation),
+            (epoch_of_keys == 2, epoch_of_keys),
+            "an edge that was ready stays so"
+        );
+        let part = edge.part(BatchKind::Snapshot, (5, 9), &held.last, second, true);
+        assert_eq!(client.post_bytes("/_edge/v1/ingest", &part).status, 200);
+        let held = position(&mut client);
+        assert_eq!((held.ready, held.live_keys), (true, i64::try_from(goods.len()).unwrap()));
+    }
+    assert_eq!(client.get("/api/v1/products/tea").code(), "product_not_found");
+    assert_eq!(client.get("/api/v1/products/baguette").status, 200);
+}
+
+#[test]
 fn reads_have_an_etag_and_are_not_sent_twice() {
     let edge = Edge::stocked();
     let mut client = Client::new(&edge);

@@ -169,6 +169,18 @@ impl Edge {
 
     /// Seals a batch for this edge as the replicator does.
     pub fn batch(&self, kind: BatchKind, from: i64, to: i64, previous: &str, entries: &[goods::Entry]) -> Vec<u8> {
+        self.part(kind, (from, to), previous, entries, kind == BatchKind::Snapshot)
+    }
+
+    /// The same, where a snapshot comes in parts.
+    pub fn part(
+        &self,
+        kind: BatchKind,
+        (from, to): (i64, i64),
+        previous: &str,
+        entries: &[goods::Entry],
+        complete: bool,
+    ) -> Vec<u8> {
         let header = BatchHeader {
             edge: self.name.into(),
             epoch: "one".into(),
@@ -176,7 +188,7 @@ impl Edge {
             from,
             to,
             previous: previous.into(),
-            complete: kind == BatchKind::Snapshot,
+            complete,
             expires: Timestamp::from_unix_ms(self.now_ms.get()).plus_min(1),
             body_hash: String::new(),
         };
