@@ -202,7 +202,7 @@ impl Saga {
                 if !matches!(self.step, Step::Paying) || now >= self.pay_by {
                     return Err(Refused::State);
                 }
-                next.pay_by = next.pay_by.max(now.plus_min(PAYMENT_DEADLINE_ATTEMPTED_MIN));
+                // More time comes with the attempt itself (`on_intent`): asking alone holds no stock any longer.
             }
         }
         // A step that was just entered asks at once; one that stays asks again only when it is due.

@@ -104,15 +104,19 @@ fn allocate(
     by_sku: &BTreeMap<SkuNo, Vec<usize>>,
     ask: &HoldAsk,
 ) -> Result<Vec<Allocation>, Vec<Shortage>> {
-    let mut demand: BTreeMap<SkuNo, u32> = BTreeMap::new();
+    let mut demand: BTreeMap<(SkuNo, MerchantId), u32> = BTreeMap::new();
     for line in &ask.lines {
-        let sum = demand.entry(line.sku_no).or_default();
+        let sum = demand.entry((line.sku_no, line.merchant)).or_default();
         *sum = sum.saturating_add(line.quantity);
     }
+    // A line is delivered by who sells it, never from another merchant's shelf.
+    let of = |rows: &[StockRow], sku_no: SkuNo, merchant: MerchantId| -> Vec<usize> {
+        let indexes = by_sku.get(&sku_no).map_or(&[][..], Vec::as_slice);
+        indexes.iter().copied().filter(|i| rows[*i].merchant == merchant).collect()
+    };
     let mut shortages = Vec::new();
-    for (sku_no, wanted) in &demand {
-        let indexes = by_sku.get(sku_no).map_or(&[][..], Vec::as_slice);
-        let available: i64 = indexes.iter().map(|i| rows[*i].available()).sum();
+    for ((sku_no, merchant), wanted) in &demand {
+        let available: i64 = of(rows, *sku_no, *merchant).iter().map(|i| rows[*i].available()).sum();
         if available < i64::from(*wanted) {
             let available = u32::try_from(available).unwrap_or(u32::MAX);
             shortages.push(Shortage { sku_no: *sku_no, wanted: *wanted, available });
@@ -122,9 +126,9 @@ fn allocate(
         return Err(shortages);
     }
     let mut allocations = Vec::new();
-    for (sku_no, wanted) in demand {
+    for ((sku_no, merchant), wanted) in demand {
         let mut left = i64::from(wanted);
-        let indexes = by_sku.get(&sku_no).map_or(&[][..], Vec::as_slice);
+        let indexes = of(rows, sku_no, merchant);
         let whole = indexes.iter().find(|i| rows[**i].available() >= left).copied();
         let order: Vec<usize> =
             whole.into_iter().chain(indexes.iter().copied().filter(|i| Some(*i) != whole)).collect();
@@ -263,6 +267,15 @@ mod tests {
         assert_eq!(decision.verdicts, [HoldVerdict::Held, HoldVerdict::Held]);
         assert_eq!((rows[0].pending, rows[1].pending), (2, 5));
         assert_eq!(decision.allocations.len(), 3);
+    }
+
+    #[test]
+    fn a_line_is_never_taken_from_another_merchants_shelf() {
+        let mut rows = [StockRow { merchant: MerchantId::from_u128(2), ..row(1, 1, 9) }, row(1, 2, 1)];
+        let decision = decide_holds(&mut rows, &BTreeMap::new(), &[ask(1, &[(1, 2)]), ask(2, &[(1, 1)])]);
+        let short = HoldVerdict::Short(vec![Shortage { sku_no: 1, wanted: 2, available: 1 }]);
+        assert_eq!(decision.verdicts, [short, HoldVerdict::Held]);
+        assert_eq!((rows[0].pending, rows[1].pending), (0, 1));
     }
 
     #[test]

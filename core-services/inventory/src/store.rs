@@ -164,13 +164,14 @@ pub(crate) async fn hold_lines(tx: &mut PgConnection, orders: &[OrderId]) -> Res
         .collect()
 }
 
-/// Adds to pending and posted of locked rows: (SKU, location) → (pending, posted).
+/// Adds to pending and posted of locked rows: (SKU, location) → (pending, posted). What is given back closes `short`.
 pub(crate) async fn move_stock(
     tx: &mut PgConnection,
     deltas: &BTreeMap<(SkuNo, LocationId), (i64, i64)>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update stock s set pending = s.pending + d.pending, posted = s.posted + d.posted
+        "update stock s set pending = s.pending + d.pending, posted = s.posted + d.posted,
+                short = least(s.short, greatest(0, s.pending + d.pending + s.posted + d.posted - s.on_hand))
          from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[]) as d(sku_no, location, pending, posted)
          where s.sku_no = d.sku_no and s.location = d.location",
     )
@@ -239,20 +240,39 @@ pub(crate) async fn put_bands(
         .collect()
 }
 
-/// Records movements; a reference that is known already changes nothing. Returns the new ones' indexes by reference.
+/// A movement as it was recorded.
+pub(crate) struct Movement {
+    pub(crate) merchant: MerchantId,
+    pub(crate) reference: String,
+    pub(crate) sku_no: SkuNo,
+    pub(crate) location: LocationId,
+    pub(crate) delta: i64,
+}
+
+fn movement(row: &PgRow) -> Result<Movement, sqlx::Error> {
+    Ok(Movement {
+        merchant: MerchantId::from_u128(row.try_get::<Uuid, _>("merchant")?.as_u128()),
+        reference: row.try_get("reference")?,
+        sku_no: decode_sku(row, "sku_no")?,
+        location: LocationId::from_u128(row.try_get::<Uuid, _>("location")?.as_u128()),
+        delta: row.try_get("delta")?,
+    })
+}
+
+/// Records movements; a merchant's reference that is known already changes nothing. Returns the new ones.
 pub(crate) async fn insert_movements(
     tx: &mut PgConnection,
     movements: &[(Uuid, &Adjustment)],
     now: Timestamp,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
+) -> Result<Vec<Movement>, sqlx::Error> {
+    let rows = sqlx::query(
         "insert into movement (id, sku_no, location, merchant, delta, reason, reference, at)
          select i, s, l, m, d, r, f, $8
          from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[])
               as t(i, s, l, m, d, r, f)
-         order by f
-         on conflict (reference) do nothing
-         returning reference",
+         order by m, f
+         on conflict (merchant, reference) do nothing
+         returning merchant, reference, sku_no, location, delta",
     )
     .bind(movements.iter().map(|(id, _)| *id).collect::<Vec<_>>())
     .bind(movements.iter().map(|(_, a)| i64::from(a.sku_no)).collect::<Vec<_>>())
@@ -263,7 +283,38 @@ pub(crate) async fn insert_movements(
     .bind(movements.iter().map(|(_, a)| a.reference.as_str()).collect::<Vec<_>>())
     .bind(OffsetDateTime::from(now))
     .fetch_all(tx)
-    .await
+    .await?;
+    rows.iter().map(movement).collect()
+}
+
+/// The movements of these adjustments' references, as they were recorded.
+pub(crate) async fn movements_of(
+    tx: &mut PgConnection,
+    adjustments: &[&Adjustment],
+) -> Result<Vec<Movement>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select merchant, reference, sku_no, location, delta from movement
+         where (merchant, reference) in (select * from unnest($1::uuid[], $2::text[]))",
+    )
+    .bind(adjustments.iter().map(|a| uuid(a.merchant.as_u128())).collect::<Vec<_>>())
+    .bind(adjustments.iter().map(|a| a.reference.as_str()).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(movement).collect()
+}
+
+/// Those of these SKUs that have been counted before, with whose they are.
+pub(crate) async fn sellers_of(pool: &PgPool, skus: &[SkuNo]) -> Result<BTreeMap<SkuNo, MerchantId>, sqlx::Error> {
+    let rows = sqlx::query("select distinct sku_no, merchant from stock where sku_no = any($1)")
+        .bind(skus.iter().map(|sku| i64::from(*sku)).collect::<Vec<_>>())
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let merchant = MerchantId::from_u128(row.try_get::<Uuid, _>("merchant")?.as_u128());
+            Ok((decode_sku(row, "sku_no")?, merchant))
+        })
+        .collect()
 }
 
 /// Makes missing stock rows with nothing on hand, so that they can be locked.

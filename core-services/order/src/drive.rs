@@ -19,6 +19,7 @@ use bodega_platform::{CallError, Context, DatabaseError, RequestContext, Transac
 
 use crate::{
     Orders,
+    place::split,
     store::{
         self, Entry,
         saga::{ChangedSaga, LockedSaga},
@@ -198,7 +199,9 @@ impl Writing {
             self.exceptions.push((order, kind));
         }
         locked.saga = after;
-        self.follow_status(context, locked, after.status());
+        // Money on its way back changes no status: a paid order stays paid, one that was never paid is not paid now.
+        let status = if matches!(after.step, Step::Refunding(_)) { locked.status } else { after.status() };
+        self.follow_status(context, locked, status);
         if let Some(command) = outcome.command {
             self.commands.insert(order, command);
         }
@@ -326,7 +329,11 @@ async fn send_one(
             let asks = store::saga::open_asks(context.postgres().pool(), orders)
                 .await
                 .map_err(|error| CallError::Refused(DatabaseError::from(error).into()))?;
-            intents(bus.request(&Open { asks }, request_context).await?)
+            let mut states = Vec::new();
+            for asks in split(asks, |ask| ask.shares.len()) {
+                states.extend(bus.request(&Open { asks }, request_context).await?);
+            }
+            intents(states)
         }
         Command::AskIntent => intents(bus.request(&State { orders: asked }, request_context).await?),
         Command::Capture => intents(bus.request(&Capture { orders: asked }, request_context).await?),

@@ -12,7 +12,7 @@ use bodega_domain::{
     Code, Failure, Money,
     failure::Validation,
     id::OrderId,
-    limits::{HOLD_ASK_AFTER_S, IDEMPOTENCY_KEY_BYTES_MAX, SESSION_TOKEN_BYTES_MAX},
+    limits::{HOLD_ASK_AFTER_S, SESSION_TOKEN_BYTES_MAX},
     message::{
         inventory::{Hold, HoldAsk, HoldLine, HoldVerdict},
         order::Place,
@@ -36,6 +36,9 @@ use crate::{
 
 /// Bytes of a provider's name, a method or a bucket.
 const NAME_BYTES_MAX: usize = 64;
+
+/// Lines in one message to another service: some 200 bytes each, so a message stays below its limit.
+const MESSAGE_LINES_MAX: usize = 3_000;
 
 /// One checkout on its way to a writer.
 pub(crate) struct PlaceJob {
@@ -179,21 +182,29 @@ impl Batch {
                 ask_at: self.jobs[*index].request.deadline.plus_s(HOLD_ASK_AFTER_S),
             })
             .collect();
-        let verdicts = context.bus().request(&Hold { asks }, request_context).await.map_err(|error| {
-            tracing::warn!(%error, "stock could not be held; no order was made");
-            // Whatever was held is given back when inventory asks; surely there is no order.
-            Failure::from(Code::CoreUnavailable).retry_after_s(1)
-        })?;
-        if verdicts.len() != orders.len() {
-            tracing::error!("inventory answered another number of holds");
-            return Err(Failure::internal());
+        let mut verdicts = Vec::with_capacity(asks.len());
+        for asks in split(asks, |ask| ask.lines.len()) {
+            let asked = asks.len();
+            match context.bus().request(&Hold { asks }, request_context).await {
+                Ok(answers) if answers.len() == asked => verdicts.extend(answers.into_iter().map(Some)),
+                Ok(_) => {
+                    tracing::error!("inventory answered another number of holds");
+                    verdicts.extend((0..asked).map(|_| None));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "stock could not be held; no order was made");
+                    verdicts.extend((0..asked).map(|_| None));
+                }
+            }
         }
         let mut held = Vec::new();
         for ((index, order), verdict) in orders.into_iter().zip(verdicts) {
             match verdict {
-                HoldVerdict::Held => held.push((index, order)),
-                HoldVerdict::Voided => self.outcomes[index] = Some(Err(Code::QuoteExpired.into())),
-                HoldVerdict::Short(shortages) => {
+                // Whatever was held is given back when inventory asks; surely there is no order.
+                None => self.outcomes[index] = Some(Err(Failure::from(Code::CoreUnavailable).retry_after_s(1))),
+                Some(HoldVerdict::Held) => held.push((index, order)),
+                Some(HoldVerdict::Voided) => self.outcomes[index] = Some(Err(Code::QuoteExpired.into())),
+                Some(HoldVerdict::Short(shortages)) => {
                     let mut failure = Failure::from(Code::OutOfStock);
                     for short in shortages {
                         let line = order.content.lines.iter().find(|line| line.sku_no == short.sku_no);
@@ -241,14 +252,36 @@ impl Batch {
     /// Step C: intents for all of them, in one message. When it fails, the sagas' rows ask again.
     async fn open(&self, context: &Context, request_context: &RequestContext, waiters: &Waiters, asks: Vec<OpenAsk>) {
         let orders: Vec<OrderId> = asks.iter().map(|ask| ask.order).collect();
-        match context.bus().request(&Open { asks }, request_context).await {
-            Ok(_) => context.failpoints().hit("order.after_open").await,
-            Err(error) => tracing::warn!(%error, orders = orders.len(), "payments are opened a little later"),
+        for asks in split(asks, |ask| ask.shares.len()) {
+            match context.bus().request(&Open { asks }, request_context).await {
+                Ok(_) => context.failpoints().hit("order.after_open").await,
+                Err(error) => tracing::warn!(%error, "payments are opened a little later"),
+            }
         }
         for order in orders {
             waiters.ring(order);
         }
     }
+}
+
+/// Splits a batch so that each part fits a message, however many lines its members have.
+pub(crate) fn split<T>(members: Vec<T>, lines: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    let mut room = 0;
+    for member in members {
+        let size = lines(&member) + 1;
+        match parts.last_mut().filter(|_| size <= room) {
+            Some(part) => {
+                part.push(member);
+                room -= size;
+            }
+            None => {
+                parts.push(vec![member]);
+                room = MESSAGE_LINES_MAX.saturating_sub(size);
+            }
+        }
+    }
+    parts
 }
 
 fn answer_known(known: &KnownKey, fingerprint: &[u8]) -> Result<OrderId, Failure> {
@@ -276,10 +309,6 @@ fn hold_lines(content: &QuoteContent) -> Vec<HoldLine> {
 fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
     let request = &job.request;
     let mut v = Validation::new();
-    let key_fits = !request.key.is_empty() && request.key.len() <= IDEMPOTENCY_KEY_BYTES_MAX;
-    if !key_fits {
-        return Err(Code::IdempotencyKeyMissing.into());
-    }
     request.contact.validate("/contact", &mut v);
     request.shipping_address.validate("/shipping_address", &mut v);
     if let Some(billing) = &request.billing_address {
@@ -294,8 +323,9 @@ fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
     let bucket = request.client_bucket.as_deref();
     let bucket_fits = bucket.is_none_or(|b| b.len() <= NAME_BYTES_MAX && b.bytes().all(|b| b.is_ascii_graphic()));
     v.check(bucket_fits, "/client_bucket", "invalid", "A short word.");
-    let url_fits = request.return_url.as_deref().is_none_or(|url| url.len() <= SESSION_TOKEN_BYTES_MAX);
-    v.check(url_fits, "/return_url", "too_long", "At most 1,024 bytes.");
+    let url = request.return_url.as_deref().unwrap_or_default();
+    v.check(url.len() <= SESSION_TOKEN_BYTES_MAX, "/return_url", "too_long", "At most 1,024 bytes.");
+    v.check(!url.chars().any(char::is_control), "/return_url", "control_character", "This is not an address.");
     v.finish()?;
     if !context.config().payment.providers.contains_key(&request.payment.provider) {
         return Err(Failure::from(Code::PaymentMethodUnknown).field(
@@ -339,4 +369,18 @@ fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
         billing: request.billing_address.clone(),
         content,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_long_orders_is_split_and_keeps_its_order() {
+        let parts = split(vec![1_usize, 2_999, 10, 5_000, 3], |lines| *lines);
+        assert_eq!(parts, [vec![1], vec![2_999], vec![10], vec![5_000], vec![3]]);
+        let parts = split((0..128).map(|_| 1_usize).collect(), |lines| *lines);
+        assert_eq!(parts.len(), 1, "ordinary orders travel together");
+        assert!(split(Vec::<usize>::new(), |lines| *lines).is_empty());
+    }
 }

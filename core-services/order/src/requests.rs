@@ -10,6 +10,7 @@ use std::time::Duration;
 use bodega_domain::{
     Code, Failure,
     id::OrderId,
+    limits::IDEMPOTENCY_KEY_BYTES_MAX,
     order::{OrderStatus, OrderView, PaymentStatus},
     principal::{Owner, Principal},
 };
@@ -24,6 +25,12 @@ use crate::{
 pub(crate) const WAIT_MS_MAX: u32 = 10_000;
 /// Milliseconds between two looks at an order whose word another process may have heard.
 const LOOK_EVERY_MS: u64 = 250;
+
+/// A key that can be kept. One with a control character would fail every checkout that is read or written beside it.
+pub(crate) fn check_key(key: &str) -> Result<(), Failure> {
+    let fits = !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX && !key.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(Code::IdempotencyKeyMissing.into()) }
+}
 
 /// Who asks, as an owner of orders.
 pub(crate) fn owner_of(call: &Call) -> Result<Owner, Failure> {

@@ -167,5 +167,7 @@ fn translate(plugin: &ActivePlugin, seen: &Seen<'_>, alone: bool, effect: protoc
     let source = Source::Plugin { promotion: plugin.promotion.clone(), hash: plugin.hash.to_string() };
     // The merchant's words, and the plugin's beside them where there are several effects to tell apart.
     let label = if alone { plugin.label.clone() } else { format!("{}: {}", plugin.label, effect.label) };
+    // A plugin's words become part of the order: a control character in them must not stop it from being written.
+    let label = label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     Some(Effect { source, label, funded_by: plugin.merchant, target, discount })
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bodega_domain::{
-    Code, Failure,
+    Code, Currency, Failure,
     catalog::SkuNo,
     failure::Validation,
     id::{LocationId, MerchantId},
-    limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
+    limits::{CART_LINES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     message::{
         Done, Page,
+        catalog::PriceLines,
         inventory::{Adjust, Adjustment, Level, Levels, PutLocations},
     },
     principal::Principal,
@@ -27,10 +28,14 @@ const ADJUSTMENT_UNITS_MAX: i64 = 1_000_000_000;
 /// Bytes of a reason or reference.
 const TEXT_BYTES_MAX: usize = 120;
 
-pub(crate) async fn adjust(inventory: Context, call: Call, request: Adjust) -> Result<Done, Failure> {
+pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) -> Result<Done, Failure> {
     validate(&request.adjustments)?;
+    request.adjustments = once_each(request.adjustments)?;
     let merchants: BTreeSet<MerchantId> = request.adjustments.iter().map(|a| a.merchant).collect();
-    may_act_for(&call.principal, &merchants)?;
+    if !may_act_for_all(&call.principal) {
+        may_act_for(&call.principal, &merchants)?;
+        sells(&inventory, &call, &request.adjustments).await?;
+    }
     let wanted: BTreeSet<LocationId> = request.adjustments.iter().map(|a| a.location).collect();
     let wanted: Vec<LocationId> = wanted.into_iter().collect();
     let known = store::known_locations(inventory.postgres().pool(), &wanted).await.map_err(DatabaseError::from)?;
@@ -55,6 +60,13 @@ pub(crate) async fn adjust(inventory: Context, call: Call, request: Adjust) -> R
     Ok(Done {})
 }
 
+/// What a text has to be.
+const ONE_LINE: &str = "1 to 120 bytes without control characters.";
+
+fn is_line(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
 fn validate(adjustments: &[Adjustment]) -> Result<(), Failure> {
     if adjustments.len() > ADJUSTMENTS_MAX {
         return Err(Failure::new(Code::PayloadTooLarge, "At most 5,000 adjustments at once."));
@@ -65,18 +77,56 @@ fn validate(adjustments: &[Adjustment]) -> Result<(), Failure> {
         let fits = units > 0 && units <= ADJUSTMENT_UNITS_MAX.unsigned_abs();
         v.check(fits, &format!("/adjustments/{index}/delta"), "out_of_range", "Between 1 and 10^9 units, up or down.");
         for (name, text) in [("reason", &adjustment.reason), ("reference", &adjustment.reference)] {
-            let fits = !text.trim().is_empty() && text.len() <= TEXT_BYTES_MAX;
-            v.check(fits, &format!("/adjustments/{index}/{name}"), "length", "1 to 120 bytes.");
+            v.check(is_line(text), &format!("/adjustments/{index}/{name}"), "length", ONE_LINE);
         }
     }
     v.finish()
 }
 
-/// A merchant counts its own goods only; admins and services count all.
+/// The same reference twice in one message is one change; with another content it is a mistake.
+fn once_each(adjustments: Vec<Adjustment>) -> Result<Vec<Adjustment>, Failure> {
+    let mut first: BTreeMap<(MerchantId, String), Adjustment> = BTreeMap::new();
+    let mut once = Vec::with_capacity(adjustments.len());
+    for adjustment in adjustments {
+        match first.get(&(adjustment.merchant, adjustment.reference.clone())) {
+            Some(known) if *known == adjustment => {}
+            Some(_) => return Err(Failure::from(Code::IdempotencyKeyReused).about(adjustment.reference)),
+            None => {
+                first.insert((adjustment.merchant, adjustment.reference.clone()), adjustment.clone());
+                once.push(adjustment);
+            }
+        }
+    }
+    Ok(once)
+}
+
+/// Admins and services count everybody's goods.
+fn may_act_for_all(principal: &Principal) -> bool {
+    matches!(principal, Principal::Service) || principal.is_admin()
+}
+
+/// A merchant counts its own goods only.
 fn may_act_for(principal: &Principal, merchants: &BTreeSet<MerchantId>) -> Result<(), Failure> {
     let own: BTreeSet<MerchantId> = principal.merchants().collect();
-    let all = matches!(principal, Principal::Service) || principal.is_admin();
-    if all || merchants.is_subset(&own) { Ok(()) } else { Err(Code::Forbidden.into()) }
+    if merchants.is_subset(&own) { Ok(()) } else { Err(Code::Forbidden.into()) }
+}
+
+/// Who counts a SKU for the first time has to sell it: otherwise one merchant could fill another's shelf with nothing.
+async fn sells(inventory: &Context, call: &Call, adjustments: &[Adjustment]) -> Result<(), Failure> {
+    let skus: BTreeSet<SkuNo> = adjustments.iter().map(|a| a.sku_no).collect();
+    let skus: Vec<SkuNo> = skus.into_iter().collect();
+    let mut sellers = store::sellers_of(inventory.postgres().pool(), &skus).await.map_err(DatabaseError::from)?;
+    let new: Vec<SkuNo> = skus.into_iter().filter(|sku| !sellers.contains_key(sku)).collect();
+    for sku_nos in new.chunks(CART_LINES_MAX) {
+        // Any price list: what is wanted is whose they are.
+        let ask = PriceLines { sku_nos: sku_nos.to_vec(), currency: Currency::EUR };
+        let answer = inventory.bus().request(&ask, &call.context).await?;
+        sellers.extend(answer.skus.into_iter().map(|sku| (sku.sku_no, sku.merchant)));
+    }
+    if adjustments.iter().all(|a| sellers.get(&a.sku_no) == Some(&a.merchant)) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Forbidden, "This article is another merchant's, or not sold at all."))
 }
 
 async fn count(
@@ -95,14 +145,13 @@ async fn count(
         return Err(TransactionError::Refused(failure));
     }
     let movements: Vec<_> = adjustments.iter().map(|a| (inventory.entropy().uuid(now), a)).collect();
-    let new: BTreeSet<String> = store::insert_movements(tx, &movements, now).await?.into_iter().collect();
+    let new = store::insert_movements(tx, &movements, now).await?;
+    if new.len() < adjustments.len() {
+        known_are_the_same(tx, adjustments).await?;
+    }
     let mut deltas: BTreeMap<(SkuNo, LocationId), i64> = BTreeMap::new();
-    let mut counted = BTreeSet::new();
-    for adjustment in adjustments {
-        // The same reference twice in one message is one change as well.
-        if new.contains(&adjustment.reference) && counted.insert(adjustment.reference.as_str()) {
-            *deltas.entry((adjustment.sku_no, adjustment.location)).or_default() += adjustment.delta;
-        }
+    for movement in &new {
+        *deltas.entry((movement.sku_no, movement.location)).or_default() += movement.delta;
     }
     for row in &mut rows {
         row.on_hand += deltas.get(&(row.sku_no, row.location)).copied().unwrap_or(0);
@@ -115,17 +164,41 @@ async fn count(
     if deltas.is_empty() {
         return Ok(());
     }
+    for row in rows.iter().filter(|row| deltas.contains_key(&(row.sku_no, row.location))) {
+        let missing = row.pending + row.posted - row.on_hand;
+        if missing > 0 {
+            tracing::warn!(sku_no = row.sku_no, location = %row.location, missing, "more is promised than was counted");
+        }
+    }
     store::count_stock(tx, &deltas).await?;
     // Compared with nothing, so that the first count of a SKU is announced too.
     announce_bands(inventory, tx, &BTreeMap::new(), &bands(&rows)).await?;
     Ok(())
 }
 
+/// A known reference with another content is a mistake, not a repetition.
+async fn known_are_the_same(tx: &mut Tx<'_, '_>, adjustments: &[Adjustment]) -> Result<(), TransactionError<Failure>> {
+    let by_reference: BTreeMap<(MerchantId, &str), &Adjustment> =
+        adjustments.iter().map(|a| ((a.merchant, a.reference.as_str()), a)).collect();
+    let asked: Vec<&Adjustment> = adjustments.iter().collect();
+    for known in store::movements_of(tx, &asked).await? {
+        let same = by_reference
+            .get(&(known.merchant, known.reference.as_str()))
+            .is_none_or(|a| (a.sku_no, a.location, a.delta) == (known.sku_no, known.location, known.delta));
+        if !same {
+            let failure = Failure::from(Code::IdempotencyKeyReused).about(known.reference);
+            return Err(TransactionError::Refused(failure));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn put_locations(inventory: Context, _call: Call, request: PutLocations) -> Result<Done, Failure> {
     let mut v = Validation::new();
     for (index, location) in request.locations.iter().enumerate() {
-        let fits = !location.name.trim().is_empty() && location.name.len() <= TEXT_BYTES_MAX;
-        v.check(fits, &format!("/locations/{index}/name"), "length", "1 to 120 bytes.");
+        v.check(is_line(&location.name), &format!("/locations/{index}/name"), "length", ONE_LINE);
+        let first = request.locations.iter().position(|other| other.id == location.id) == Some(index);
+        v.check(first, &format!("/locations/{index}/id"), "repeated", "Each location once.");
     }
     v.finish()?;
     store::put_locations(inventory.postgres().pool(), &request.locations).await.map_err(DatabaseError::from)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bodega_domain::{Code, Failure, Timestamp, id::OrderId, message::order::Placed, saga::Saga};
-use bodega_platform::{Context, DatabaseError, TransactionError, Tx, outbox};
+use bodega_platform::{Context, DatabaseError, TransactionError, Tx, halving, outbox};
 
 use crate::store::{
     self, Entry,
@@ -28,43 +28,51 @@ pub(super) enum Committed {
     Unknown(Failure),
 }
 
-/// Commits a batch. A batch that fails as a whole is answered as a whole; an unknown commit is read again.
+/// Commits a batch. One that the database refuses is halved until the culprit stands alone.
 pub(super) async fn commit(context: &Context, orders: &[NewOrder], deadlines: &[Timestamp]) -> Vec<Committed> {
+    let members: Vec<(&NewOrder, Timestamp)> = orders.iter().zip(deadlines.iter().copied()).collect();
+    let isolate = |failure: &Failure| failure.code == Code::Internal;
+    let done = halving(&members, isolate, async |part: &[(&NewOrder, Timestamp)]| commit_part(context, part).await);
+    done.await.into_iter().map(|member| member.unwrap_or_else(Committed::Refused)).collect()
+}
+
+/// Commits a part of a batch as a whole; an unknown commit is read again.
+async fn commit_part(context: &Context, orders: &[(&NewOrder, Timestamp)]) -> Result<Vec<Committed>, Failure> {
     let done = context
         .postgres()
         .transaction(|mut tx| {
-            Box::pin(async move {
-                write(context, &mut tx, orders, deadlines).await.map_err(TransactionError::<Failure>::from)
-            })
+            Box::pin(async move { write(context, &mut tx, orders).await.map_err(TransactionError::<Failure>::from) })
         })
         .await;
     match done {
-        Ok(outcomes) => outcomes,
+        Ok(outcomes) => Ok(outcomes),
         Err(TransactionError::Database(DatabaseError::CommitUnknown(error))) => {
             tracing::warn!(%error, "the outcome of a commit is not known; reading it again");
-            read_again(context, orders).await
+            Ok(read_again(context, orders).await)
         }
         Err(error) => {
             let failure = Failure::from(error);
             let code = if failure.code == Code::Internal { Code::Internal } else { Code::CoreUnavailable };
-            let failure = Failure::from(code).retry_after_s(1);
-            orders.iter().map(|_| Committed::Refused(failure.clone())).collect()
+            Err(Failure::from(code).retry_after_s(1))
         }
     }
 }
 
 /// What a commit whose answer was lost has done. Until the database says so, nobody is told anything.
-async fn read_again(context: &Context, orders: &[NewOrder]) -> Vec<Committed> {
+async fn read_again(context: &Context, orders: &[(&NewOrder, Timestamp)]) -> Vec<Committed> {
     let unknown = || Committed::Unknown(Failure::from(Code::OutcomeUnknown).retry_after_s(1));
-    let ids: Vec<OrderId> = orders.iter().map(NewOrder::id).collect();
+    let keys: Vec<_> = orders.iter().map(|(order, _)| order.owner_and_key()).collect();
+    let ids: Vec<OrderId> = orders.iter().map(|(order, _)| order.id()).collect();
+    let pool = context.postgres().pool();
     for _ in 0..10 {
-        if let Ok(claims) = store::place::claims(context.postgres().pool(), &ids).await {
-            let of = |order: &NewOrder| match claims.get(&order.id()) {
-                Some(ClaimOutcome::Placed) => Committed::Placed,
-                Some(outcome) => Committed::Claimed(*outcome),
-                None => unknown(),
+        let read = (store::place::known_keys(pool, &keys).await, store::place::claims(pool, &ids).await);
+        if let (Ok(known), Ok(claims)) = read {
+            let of = |((order, _), key): (&(&NewOrder, Timestamp), &(String, String))| match known.get(key) {
+                Some(known) if known.order == order.id() => Committed::Placed,
+                Some(known) => Committed::Known(known.clone()),
+                None => claims.get(&order.id()).map_or_else(unknown, |outcome| Committed::Claimed(*outcome)),
             };
-            return orders.iter().map(of).collect();
+            return orders.iter().zip(&keys).map(of).collect();
         }
         if context.tasks().pause(std::time::Duration::from_millis(200)).await {
             break;
@@ -73,36 +81,41 @@ async fn read_again(context: &Context, orders: &[NewOrder]) -> Vec<Committed> {
     orders.iter().map(|_| unknown()).collect()
 }
 
+/// A second request in one batch: of the same key, or of the same quote under another key.
+struct Twin {
+    index: usize,
+    first: usize,
+    same_key: bool,
+}
+
 async fn write(
     context: &Context,
     tx: &mut Tx<'_, '_>,
-    orders: &[NewOrder],
-    deadlines: &[Timestamp],
+    orders: &[(&NewOrder, Timestamp)],
 ) -> Result<Vec<Committed>, sqlx::Error> {
     let now = context.clock().now();
     let mut outcomes: BTreeMap<usize, Committed> = BTreeMap::new();
-    let mut candidates: Vec<usize> = Vec::new();
-    let (mut keys, mut ids) = (BTreeMap::new(), BTreeSet::new());
-    for (index, (order, deadline)) in orders.iter().zip(deadlines).enumerate() {
-        let pair = (order.content.owner.to_string(), order.key.clone());
+    let (mut candidates, mut twins) = (Vec::new(), Vec::new());
+    let (mut keys, mut ids) = (BTreeMap::new(), BTreeMap::new());
+    for (index, (order, deadline)) in orders.iter().enumerate() {
+        let pair = order.owner_and_key();
         if now > *deadline {
             outcomes.insert(index, Committed::Refused(Code::DeadlineExceeded.into()));
         } else if let Some(first) = keys.get(&pair) {
-            // The same key twice in one batch: the second hears of the first.
-            let first: &NewOrder = &orders[*first];
-            let known = KnownKey { order: first.id(), fingerprint: first.fingerprint.clone() };
-            outcomes.insert(index, Committed::Known(known));
-        } else if ids.insert(order.id()) {
-            keys.insert(pair, index);
-            candidates.push(index);
+            twins.push(Twin { index, first: *first, same_key: true });
+        } else if let Some(first) = ids.get(&order.id()) {
+            twins.push(Twin { index, first: *first, same_key: false });
         } else {
-            outcomes.insert(index, Committed::Claimed(ClaimOutcome::Placed));
+            keys.insert(pair, index);
+            ids.insert(order.id(), index);
+            candidates.push(index);
         }
     }
-    let winners = claim(context, tx, orders, &candidates, &mut outcomes, now).await?;
-    let winners = within_quotas(tx, orders, winners, &mut outcomes).await?;
+    let orders: Vec<&NewOrder> = orders.iter().map(|(order, _)| *order).collect();
+    let winners = claim(tx, &orders, &candidates, &mut outcomes, now).await?;
+    let winners = within_quotas(tx, &orders, winners, &mut outcomes).await?;
     if !winners.is_empty() {
-        let new: Vec<&NewOrder> = winners.iter().map(|index| &orders[*index]).collect();
+        let new: Vec<&NewOrder> = winners.iter().map(|index| orders[*index]).collect();
         let saga = Saga::placed(now);
         store::place::insert_orders(tx, &new, &saga, now.plus_s(OPEN_AGAIN_S)).await?;
         let history: Vec<Entry> = new.iter().map(|order| placed_entry(order)).collect();
@@ -113,31 +126,33 @@ async fn write(
     for index in winners {
         outcomes.insert(index, Committed::Placed);
     }
-    settle_twins(orders, &mut outcomes);
-    Ok((0..orders.len())
-        .map(|index| outcomes.remove(&index).unwrap_or(Committed::Claimed(ClaimOutcome::Placed)))
-        .collect())
+    for Twin { index, first, same_key } in twins {
+        let (twin, of) = (orders[index], orders[first]);
+        let same = same_key && twin.fingerprint == of.fingerprint;
+        let outcome = outcomes.get(&first).map_or_else(undecided, |outcome| of_twin(outcome, of, same_key, same));
+        outcomes.insert(index, outcome);
+    }
+    Ok((0..orders.len()).map(|index| outcomes.remove(&index).unwrap_or_else(undecided)).collect())
 }
 
-/// A second request of the same key or quote in one batch was answered as if the first had won; if it did not, it is
-/// refused like the first.
-fn settle_twins(orders: &[NewOrder], outcomes: &mut BTreeMap<usize, Committed>) {
-    let refused: Vec<(OrderId, Failure)> = outcomes
-        .iter()
-        .filter_map(|(index, outcome)| match outcome {
-            Committed::Refused(failure) => Some((orders[*index].id(), failure.clone())),
-            _ => None,
-        })
-        .collect();
-    for (index, outcome) in outcomes.iter_mut() {
-        let twin_of = match outcome {
-            Committed::Known(known) => known.order,
-            Committed::Claimed(ClaimOutcome::Placed) => orders[*index].id(),
-            _ => continue,
-        };
-        if let Some((_, failure)) = refused.iter().find(|(order, _)| *order == twin_of) {
-            *outcome = Committed::Refused(failure.clone());
-        }
+/// What nobody decided may be asked again.
+fn undecided() -> Committed {
+    Committed::Refused(Failure::from(Code::Overloaded).retry_after_s(1))
+}
+
+/// A second request hears what became of the first, as if it had come a moment later.
+fn of_twin(first: &Committed, of: &NewOrder, same_key: bool, same: bool) -> Committed {
+    let placed = || KnownKey { order: of.id(), fingerprint: of.fingerprint.clone() };
+    match first {
+        Committed::Placed if same_key => Committed::Known(placed()),
+        Committed::Placed => Committed::Claimed(ClaimOutcome::Placed),
+        Committed::Known(known) if same_key => Committed::Known(known.clone()),
+        Committed::Known(known) if known.order == of.id() => Committed::Claimed(ClaimOutcome::Placed),
+        Committed::Claimed(outcome) if same || !same_key => Committed::Claimed(*outcome),
+        Committed::Refused(failure) => Committed::Refused(failure.clone()),
+        Committed::Unknown(failure) => Committed::Unknown(failure.clone()),
+        // The first kept neither the key nor the quote, and this is another request.
+        Committed::Known(_) | Committed::Claimed(_) => undecided(),
     }
 }
 
@@ -153,9 +168,8 @@ fn placed_entry(order: &NewOrder) -> Entry {
 
 /// Keys first, then claims, each sorted: whoever loses reads what the winner wrote.
 async fn claim(
-    context: &Context,
     tx: &mut Tx<'_, '_>,
-    orders: &[NewOrder],
+    orders: &[&NewOrder],
     candidates: &[usize],
     outcomes: &mut BTreeMap<usize, Committed>,
     now: Timestamp,
@@ -163,7 +177,7 @@ async fn claim(
     if candidates.is_empty() {
         return Ok(Vec::new());
     }
-    let new: Vec<&NewOrder> = candidates.iter().map(|index| &orders[*index]).collect();
+    let new: Vec<&NewOrder> = candidates.iter().map(|index| orders[*index]).collect();
     let fresh = store::place::insert_keys(tx, &new).await?;
     let ids: Vec<OrderId> = new.iter().map(|order| order.id()).filter(|id| fresh.contains(id)).collect();
     let won = store::place::insert_claims(tx, &ids, ClaimOutcome::Placed, now).await?;
@@ -174,13 +188,12 @@ async fn claim(
         let lost: Vec<OrderId> = lost.iter().map(|order| order.id()).collect();
         let claims = store::place::claims(&mut **tx, &lost).await?;
         let stale: Vec<&NewOrder> = new.iter().copied().filter(|o| !fresh.contains(&o.id())).collect();
-        let pairs: Vec<_> = stale.iter().map(|o| (o.content.owner.to_string(), o.key.clone())).collect();
-        // Read on another connection: what made these keys conflict has committed.
-        let known = store::place::known_keys(context.postgres().pool(), &pairs).await?;
+        let pairs: Vec<_> = stale.iter().map(|o| o.owner_and_key()).collect();
+        // What made these keys conflict has committed, and a new statement sees it.
+        let known = store::place::known_keys(&mut **tx, &pairs).await?;
         for index in candidates {
-            let order = &orders[*index];
-            let pair = (order.content.owner.to_string(), order.key.clone());
-            if let Some(known) = known.get(&pair).filter(|_| !fresh.contains(&order.id())) {
+            let order = orders[*index];
+            if let Some(known) = known.get(&order.owner_and_key()).filter(|_| !fresh.contains(&order.id())) {
                 outcomes.insert(*index, Committed::Known(known.clone()));
             } else if let Some(outcome) = claims.get(&order.id()) {
                 outcomes.insert(*index, Committed::Claimed(*outcome));
@@ -193,7 +206,7 @@ async fn claim(
 /// Limits on buyers and promotions, counted under a lock. What is refused gives its key and claim back.
 async fn within_quotas(
     tx: &mut Tx<'_, '_>,
-    orders: &[NewOrder],
+    orders: &[&NewOrder],
     winners: Vec<usize>,
     outcomes: &mut BTreeMap<usize, Committed>,
 ) -> Result<Vec<usize>, sqlx::Error> {
@@ -208,7 +221,7 @@ async fn within_quotas(
     let mut within = Vec::new();
     let mut refused = Vec::new();
     for index in winners {
-        let order = &orders[index];
+        let order = orders[index];
         let full = |quota: &crate::content::Quota| used.get(&quota.key).copied().unwrap_or(0) >= quota.limit;
         let failure = if order.unpaid.iter().any(full) {
             Some(super::too_many_unpaid())

@@ -4,7 +4,7 @@ use bodega_domain::{
     Code, Failure,
     failure::Validation,
     id::{OrderId, ReturnId},
-    limits::{IDEMPOTENCY_KEY_BYTES_MAX, PLACE_WAIT_MS},
+    limits::PLACE_WAIT_MS,
     message::{
         order::{Cancel, Pay, Return, ReturnAnswer},
         payment::Attempt,
@@ -16,7 +16,7 @@ use bodega_domain::{
 use bodega_platform::{Call, DatabaseError, TransactionError};
 use serde::Serialize;
 
-use super::{after_first_word, load, owner_of, view, visible};
+use super::{after_first_word, check_key, load, owner_of, view, visible};
 use crate::{
     Orders,
     drive::{self, Told, Writing},
@@ -25,13 +25,6 @@ use crate::{
 
 /// Lines of a request to send goods back.
 const RETURN_LINES_MAX: usize = 200;
-
-fn check_key(key: &str) -> Result<(), Failure> {
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        return Err(Code::IdempotencyKeyMissing.into());
-    }
-    Ok(())
-}
 
 fn fingerprint(what: &str, parsed: &impl Serialize) -> Vec<u8> {
     let mut bytes = what.as_bytes().to_vec();

@@ -2,19 +2,23 @@
 
 use bodega_domain::{
     Code, Failure,
+    limits::PLACE_DEADLINE_MS,
     message::order::{Outcome, Place},
     order::OrderView,
 };
 use bodega_platform::{Call, DatabaseError};
 
-use super::{after_first_word, load, owner_of, view};
+use super::{after_first_word, check_key, load, owner_of, view};
 use crate::{Orders, place::PlaceJob, store};
 
 /// Seconds after the place deadline when a commit that began in time has surely ended: statements are bounded.
 const SURELY_ENDED_AFTER_S: i64 = 15;
 
-pub(crate) async fn place(orders: Orders, call: Call, request: Place) -> Result<OrderView, Failure> {
+pub(crate) async fn place(orders: Orders, call: Call, mut request: Place) -> Result<OrderView, Failure> {
     let owner = owner_of(&call)?;
+    check_key(&request.key)?;
+    // An edge may be hasty but not patient: the deadline decides when inventory asks about a hold without an order.
+    request.deadline = request.deadline.min(orders.context.clock().now().plus_ms(PLACE_DEADLINE_MS));
     let wait_ms = request.wait_ms;
     let job = PlaceJob { owner, request, context: call.context.clone() };
     let id = orders.placer.submit(job).await??;
@@ -24,6 +28,7 @@ pub(crate) async fn place(orders: Orders, call: Call, request: Place) -> Result<
 
 pub(crate) async fn outcome(orders: Orders, call: Call, request: Outcome) -> Result<OrderView, Failure> {
     let owner = owner_of(&call)?.to_string();
+    check_key(&request.key)?;
     let pair = (owner, request.key);
     let pool = orders.context.postgres().pool();
     let mut known = store::place::known_keys(pool, std::slice::from_ref(&pair)).await.map_err(DatabaseError::from)?;

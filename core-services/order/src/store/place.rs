@@ -34,7 +34,7 @@ pub(crate) enum ClaimOutcome {
 
 /// The known ones of these (owner, key) pairs.
 pub(crate) async fn known_keys(
-    pool: &PgPool,
+    connection: impl sqlx::PgExecutor<'_>,
     keys: &[(String, String)],
 ) -> Result<BTreeMap<(String, String), KnownKey>, sqlx::Error> {
     let rows = sqlx::query(
@@ -43,7 +43,7 @@ pub(crate) async fn known_keys(
     )
     .bind(keys.iter().map(|(owner, _)| owner.as_str()).collect::<Vec<_>>())
     .bind(keys.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>())
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     rows.iter()
         .map(|row| {
@@ -92,6 +92,11 @@ impl NewOrder {
 
     fn owner(&self) -> String {
         self.content.owner.to_string()
+    }
+
+    /// What makes its checkout one.
+    pub(crate) fn owner_and_key(&self) -> (String, String) {
+        (self.owner(), self.key.clone())
     }
 }
 

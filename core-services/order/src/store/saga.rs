@@ -77,7 +77,7 @@ pub(crate) async fn update(tx: &mut PgConnection, changed: &[ChangedSaga]) -> Re
          where o.id = d.id",
     )
     .bind(&ids)
-    .bind(changed.iter().map(|c| c.locked.saga.status().as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.locked.status.as_str()).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| Json(&c.locked.payment)).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| c.locked.payment_revision).collect::<Vec<_>>())
     .execute(&mut *tx)
