@@ -125,16 +125,11 @@ class Shopper {
 
   /** Clicks, and stays until the next page is there. */
   async click(locator) {
-    // A new document has another body; waiting for that also sees pages that lead to themselves.
-    const before = await this.page.locator("body").elementHandle();
+    const loaded = this.page.waitForEvent("load");
+    // A click that fails says so itself.
+    loaded.catch(() => {});
     await locator.click();
-    await until("the next page is there", () =>
-      before.evaluate((body) => body.isConnected && document.body === body).then(
-        () => false,
-        () => true,
-      ),
-    );
-    await this.page.waitForLoadState("load");
+    await loaded;
   }
 
   async headline() {
