@@ -45,10 +45,13 @@ impl Active {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Puts a version in use, unless a newer one came first: two refreshes may overtake each other.
     fn set(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        let snapshot = Arc::new(snapshot);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
-        snapshot
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match &*current {
+            Some(newer) if newer.version > snapshot.version => newer.clone(),
+            _ => current.insert(Arc::new(snapshot)).clone(),
+        }
     }
 }
 

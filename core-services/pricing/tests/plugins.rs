@@ -1,80 +1,23 @@
 //! Plugins from the upload to the quote, on real servers and with the real plugin host.
 
+mod shop;
+
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use bodega_domain::{
     Code, Failure,
-    address::Destination,
-    catalog::SkuNo,
-    id::{AccountId, MerchantId, PluginId, SessionId},
+    id::{MerchantId, PluginId},
     limits::PLUGIN_BYTES_MAX,
-    message::{
-        catalog::{Get, Merchant, ProductIn, Upsert},
-        pricing::{
-            PluginActivate, PluginUpload, PluginView, Plugins, PromotionDeactivate, PromotionView, Quote, QuoteAnswer,
-        },
-    },
-    money::Currency,
+    message::pricing::{PluginActivate, PluginUpload, PluginView, Plugins, PromotionDeactivate, PromotionView},
     quote::{PluginOutcome, Source},
-    token::{AccountClaims, GuestClaims, Role, base64url, mint_account, mint_guest},
+    token::base64url,
 };
-use bodega_plugin_build::{build_host, built_for_tests, workspace};
-use bodega_test_core::goods::{self, category, product};
-use bodega_test_core::{Core, code, fields};
+use bodega_plugin_build::built_for_tests;
+use bodega_test_core::{code, fields, goods};
 use serde_json::json;
-
-/// Sells the bread of the catalogue's usual merchant's shop.
-const BAKER: MerchantId = MerchantId::from_u128(8);
-
-struct Shop {
-    core: Core,
-    skus: BTreeMap<String, SkuNo>,
-}
+use shop::{BAKER, Shop};
 
 impl Shop {
-    async fn open() -> Self {
-        let program = build_host(&workspace()).expect("the plugin host builds");
-        let artefacts = std::env::temp_dir().join(format!("bodega-pricing-{}", std::process::id()));
-        let more = format!("[pricing]\nplugin_host = {program:?}\nartefacts = {artefacts:?}");
-        let core = Core::open(&[bodega_catalog::service(), bodega_pricing::service()], &more).await;
-        let baker = Merchant { id: BAKER, slug: "baker".into(), name: "Baker".into() };
-        let bread = |slug: &str, cents| ProductIn { merchant: BAKER, ..product(slug, "bakery", cents) };
-        let goods = Upsert {
-            merchants: vec![goods::merchant(), baker],
-            categories: vec![category("bakery", 1), category("drinks", 2)],
-            products: vec![
-                bread("roll", 60),
-                bread("loaf", 400),
-                product("cola", "drinks", 200),
-                product("tea", "drinks", 300),
-            ],
-        };
-        core.ask(goods).await.expect("goods");
-        let mut skus = BTreeMap::new();
-        for slug in ["roll", "loaf", "cola", "tea"] {
-            let found = core.ask(Get { slug: slug.into() }).await.expect("a product");
-            skus.insert(slug.to_owned(), found.variants[0].sku_no);
-        }
-        Self { core, skus }
-    }
-
-    fn merchant(&self, merchant: MerchantId) -> String {
-        let now = self.core.clock.now();
-        let claims = AccountClaims {
-            account: AccountId::from_u128(merchant.as_u128()),
-            session: SessionId::from_u128(merchant.as_u128()),
-            roles: vec![Role::Merchant(merchant)],
-            issued: now,
-            expires: now.plus_min(10),
-        };
-        mint_account(&self.core.config.keys.identity[0], &claims).expect("a token")
-    }
-
-    fn guest(&self) -> String {
-        let claims = GuestClaims { session: SessionId::from_u128(1), expires: self.core.clock.now().plus_days(1) };
-        mint_guest(&self.core.config.keys.guest, &claims).expect("a token")
-    }
-
     async fn upload(&self, by: MerchantId, name: &str, config: serde_json::Value) -> Result<PluginView, Failure> {
         self.upload_bytes(by, &component(name), config).await
     }
@@ -99,23 +42,6 @@ impl Shop {
         let activate = PluginActivate { plugin, label: label.into(), config };
         self.core.ask_as(Some(&self.merchant(by)), activate).await
     }
-
-    /// A quote of a guest in Germany for these articles.
-    async fn quote(&self, lines: &[(&str, u32)]) -> QuoteAnswer {
-        let quote = Quote {
-            lines: lines.iter().map(|(slug, quantity)| (self.skus[*slug], *quantity)).collect(),
-            cart_tick: 1,
-            currency: Currency::EUR,
-            codes: vec![],
-            destination: Some(Destination {
-                country: "DE".parse().expect("a country"),
-                region: None,
-                postal_code: "10115".into(),
-            }),
-            shipping_method: None,
-        };
-        self.core.ask_as(Some(&self.guest()), quote).await.expect("a quote")
-    }
 }
 
 /// The bytes of a built plugin, an example or a hostile one.
@@ -136,7 +62,7 @@ fn breakfast() -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_uploads_and_activates_a_plugin_and_the_next_quote_shows_it_and_names_its_hash() {
-    let shop = Shop::open().await;
+    let shop = Shop::with_plugins().await;
     let cart = [("loaf", 1), ("roll", 3), ("tea", 1)];
     let before = shop.quote(&cart).await;
     assert_eq!((before.discounts.len(), before.plugins.len()), (0, 0));
@@ -175,7 +101,7 @@ async fn a_merchant_uploads_and_activates_a_plugin_and_the_next_quote_shows_it_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_run_is_refused_with_its_reason() {
-    let shop = Shop::open().await;
+    let shop = Shop::with_plugins().await;
     let refused = [
         ("importer", json!(null), "imports bodega:nosy/clock@1.0.0"),
         ("endless-loop", json!("add"), "used up its fuel"),
@@ -202,7 +128,7 @@ async fn what_may_not_run_is_refused_with_its_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_is_tried_before_it_is_active_and_only_the_owner_activates() {
-    let shop = Shop::open().await;
+    let shop = Shop::with_plugins().await;
     let view = shop.upload(BAKER, "buy-x-get-y", json!(null)).await.expect("a plugin");
     let wrong = shop.activate(BAKER, view.id, "Free rolls", json!({ "buy": 0, "get": 1 })).await;
     assert_eq!(code(&wrong), Some(Code::PluginRejected));
@@ -235,7 +161,7 @@ async fn a_configuration_is_tried_before_it_is_active_and_only_the_owner_activat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plugins_that_turn_hostile_after_their_trial_cost_only_their_own_discount() {
-    let shop = Shop::open().await;
+    let shop = Shop::with_plugins().await;
     let good = shop.upload(BAKER, "bundle-discount", json!(null)).await.expect("a plugin");
     shop.activate(BAKER, good.id, "Breakfast set", breakfast()).await.expect("a promotion");
     let cart = [("loaf", 1), ("roll", 2), ("tea", 1)];
@@ -263,7 +189,7 @@ async fn plugins_that_turn_hostile_after_their_trial_cost_only_their_own_discoun
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_plugin_host_quotes_go_on_without_plugins() {
-    let mut shop = Shop::open().await;
+    let mut shop = Shop::with_plugins().await;
     let view = shop.upload(BAKER, "bundle-discount", json!(null)).await.expect("a plugin");
     shop.activate(BAKER, view.id, "Breakfast set", breakfast()).await.expect("a promotion");
     let cart = [("loaf", 1), ("roll", 2)];
