@@ -1,13 +1,15 @@
 //! HTTP for merchants, admins, integrations and payment providers.
 //!
 //! It keeps nothing and decides nothing: it turns HTTP into requests on the bus and failures into `problem+json`. Who may
-//! call what is in the one operation table of the platform; [`api`] maps paths to subjects. A write is a tracked task,
+//! call what is in the one operation table of the platform; [`api`] maps paths to subjects, [`pages`] are the same for
+//! people. A write is a tracked task,
 //! so that a client going away changes nothing.
 
 mod api;
 mod exchange;
 mod media;
 mod openapi;
+mod pages;
 mod problem;
 mod webhooks;
 
@@ -43,6 +45,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
 
 fn router(context: &Context) -> Router {
     api::routes()
+        .merge(pages::routes())
         .route("/webhooks/payments/{provider}", routing::post(webhooks::payment))
         .route("/media/{name}", routing::get(media::get))
         .route("/healthz", routing::get(|| async { "ok" }))

@@ -1,0 +1,57 @@
+//! The dashboard for admins under `/admin` and the pages of merchants under `/merchant`.
+//!
+//! HTML that needs no script. What is shown is asked over the bus with the visitor's own token, so that the services
+//! decide who sees what; the gateway adds nothing to anybody's rights. A write is a form: its origin is checked, it is
+//! finished although the browser goes away, and it ends in a redirect with a notice.
+
+mod desk;
+mod form;
+mod home;
+mod layout;
+mod orders;
+mod plugins;
+mod products;
+mod services;
+mod session;
+mod stock;
+mod table;
+mod visit;
+mod words;
+
+use axum::{Router, http::header, response::IntoResponse, routing};
+use bodega_platform::Context;
+
+use desk::Desk;
+use visit::{read, write};
+
+/// The routes of both desks.
+pub(crate) fn routes() -> Router<Context> {
+    let router = Router::new().route("/admin/desk.css", routing::get(style));
+    [Desk::Admin, Desk::Merchant].into_iter().fold(router, |router, desk| {
+        let at = |path: &str| format!("{}{path}", desk.base());
+        let router = router
+            .route(&at(""), read(desk, home::show))
+            .route(&at("/sign-in"), session::routes(desk))
+            .route(&at("/sign-out"), session::sign_out_route(desk))
+            .route(&at("/orders"), read(desk, orders::list))
+            .route(&at("/orders/{order}"), read(desk, orders::show))
+            .route(&at("/products"), read(desk, products::list))
+            .route(&at("/products/{slug}"), read(desk, products::show).merge(write(desk, products::change)))
+            .route(&at("/stock"), read(desk, stock::list).merge(write(desk, stock::adjust)))
+            .route(&at("/plugins"), read(desk, plugins::list).merge(write(desk, plugins::upload)))
+            .route(&at("/plugins/{plugin}/activate"), write(desk, plugins::activate))
+            .route(&at("/promotions/{promotion}/deactivate"), write(desk, plugins::deactivate));
+        let router = router.route(&at("/{*rest}"), read(desk, services::nothing_here));
+        match desk {
+            Desk::Merchant => router,
+            Desk::Admin => router
+                .route(&at("/orders/{order}/cancel"), write(desk, orders::cancel))
+                .route(&at("/services"), read(desk, services::show)),
+        }
+    })
+}
+
+async fn style() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=600")];
+    (headers, include_str!("../../assets/desk.css"))
+}

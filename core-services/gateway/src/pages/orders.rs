@@ -1,0 +1,256 @@
+//! Orders: the list, one of them with its timeline, and calling one off.
+
+use std::sync::Arc;
+
+use bodega_domain::{
+    Code, Failure,
+    id::OrderId,
+    message::{
+        order::{Cancel, Get, History, HistoryEntry, List},
+        payment::{TransferView, TransfersOf},
+    },
+    order::{OrderStatus, OrderView},
+};
+use maud::{Markup, html};
+
+use super::{
+    layout::Page,
+    table::{facts, pager, table},
+    visit::{Done, Visit},
+    words::{badge, code, plain, time},
+};
+
+const ORDERS_PER_PAGE: u32 = 30;
+
+const STATUSES: [OrderStatus; 7] = [
+    OrderStatus::AwaitingPayment,
+    OrderStatus::Paid,
+    OrderStatus::InFulfilment,
+    OrderStatus::Delivered,
+    OrderStatus::Completed,
+    OrderStatus::Cancelled,
+    OrderStatus::Expired,
+];
+
+pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
+    let status = match visit.query("status") {
+        None => None,
+        Some(asked) => Some(
+            STATUSES
+                .into_iter()
+                .find(|status| status.as_str() == asked)
+                .ok_or_else(|| Failure::new(Code::BadRequest, "There is no such status of orders."))?,
+        ),
+    };
+    let list = List { status, all: true, cursor: visit.cursor(), limit: Some(ORDERS_PER_PAGE) };
+    let orders = visit.ask(list).await?;
+    let filter = status.map(|status| format!("status={}", status.as_str())).unwrap_or_default();
+    let body = html! {
+        (filters(&visit, status))
+        (rows(&visit, &orders.items, "No orders here."))
+        (pager(&visit.at("/orders"), &filter, visit.cursor().is_some(), orders.next_cursor.as_deref()))
+    };
+    Ok(Page::new("Orders", body))
+}
+
+fn filters(visit: &Visit, chosen: Option<OrderStatus>) -> Markup {
+    html! {
+        nav.chips aria-label="Orders by status" {
+            ul {
+                li { a href=(visit.at("/orders")) aria-current=[chosen.is_none().then_some("true")] { "All" } }
+                @for status in STATUSES {
+                    li {
+                        a href={ (visit.at("/orders?status=")) (status.as_str()) }
+                            aria-current=[(chosen == Some(status)).then_some("true")] { (plain(status.as_str())) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A table of orders. A merchant reads the value of the own parts, not of the whole.
+pub(super) fn rows(visit: &Visit, orders: &[OrderView], empty: &str) -> Markup {
+    let rows = orders
+        .iter()
+        .map(|order| {
+            let sum = if visit.is_admin() {
+                html! { (order.totals.total) }
+            } else {
+                own_total(order)
+            };
+            let pieces: u32 = order.lines.iter().map(|line| line.quantity).sum();
+            vec![
+                html! { a href=(visit.at(format_args!("/orders/{}", order.id))) { (order.number) } },
+                time(order.placed_at),
+                badge(order.status.as_str()),
+                html! { (plain(&code(order.payment.status))) },
+                html! { span.num { (pieces) } },
+                html! { span.num { (sum) } },
+            ]
+        })
+        .collect();
+    let sum = if visit.is_admin() { "Total" } else { "Your part" };
+    table("Newest first", &["Order", "Placed", "Status", "Payment", "Pieces", sum], rows, empty)
+}
+
+fn own_total(order: &OrderView) -> Markup {
+    html! { @for (index, part) in order.parts.iter().enumerate() { @if index > 0 { ", " } (part.total) } }
+}
+
+pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
+    let id: OrderId = visit.part("order")?;
+    let order = visit.ask(Get { order: id }).await?;
+    // The timeline and the books name other merchants' amounts.
+    let story = if visit.is_admin() {
+        let (history, transfers) = tokio::join!(visit.ask(History { order: id }), visit.ask(TransfersOf { order: id }));
+        Some((history?, transfers))
+    } else {
+        None
+    };
+    let body = html! {
+        p.lead { (badge(order.status.as_str())) " placed " (time(order.placed_at)) }
+        (lines(&order))
+        div.columns {
+            section aria-labelledby="sums" { h2 id="sums" { "Amounts" } (amounts(&visit, &order)) }
+            section aria-labelledby="state" { h2 id="state" { "State" } (state(&order)) }
+        }
+        @if let Some((history, transfers)) = &story {
+            section aria-labelledby="story" { h2 id="story" { "What happened" } (timeline(history)) }
+            section aria-labelledby="books" {
+                h2 id="books" { "Ledger" }
+                @match transfers {
+                    Ok(transfers) => { (ledger(transfers)) }
+                    Err(failure) => { p.notice { "The ledger could not be read: " (failure.detail) } }
+                }
+            }
+        }
+        @if visit.is_admin() && may_be_cancelled(order.status) { (cancel_form(&visit, &order)) }
+    };
+    Ok(Page::new(format!("Order {}", order.number), body))
+}
+
+fn may_be_cancelled(status: OrderStatus) -> bool {
+    matches!(status, OrderStatus::AwaitingPayment | OrderStatus::Paid)
+}
+
+fn lines(order: &OrderView) -> Markup {
+    let rows = order
+        .lines
+        .iter()
+        .map(|line| {
+            vec![
+                html! { (line.title) },
+                html! { code { (line.sku) } },
+                html! { span.num { (line.quantity) } },
+                html! { span.num { (line.unit_price) } },
+                html! { span.num { @if line.discount.amount() > 0 { "−" } (line.discount) } },
+                html! { span.num { (line.total) } },
+            ]
+        })
+        .collect();
+    table("What was bought", &["Article", "SKU", "Pieces", "Each", "Discount", "Total"], rows, "No lines.")
+}
+
+fn amounts(visit: &Visit, order: &OrderView) -> Markup {
+    let parts = order.parts.iter().map(|part| {
+        html! { (part.total) " · " (part.skus.len()) " SKU · " (plain(&code(part.fulfilment))) }
+    });
+    if !visit.is_admin() {
+        return facts(parts.map(|part| ("Your part", part)).collect());
+    }
+    let totals = &order.totals;
+    let mut rows = vec![
+        ("Goods", html! { (totals.subtotal) }),
+        ("Discount", html! { (totals.discount) }),
+        ("Shipping", html! { (totals.shipping) }),
+        (if totals.tax_included { "Tax, inside" } else { "Tax, on top" }, html! { (totals.tax) }),
+        ("Total", html! { strong { (totals.total) } }),
+    ];
+    rows.extend(parts.map(|part| ("Merchant's part", part)));
+    facts(rows)
+}
+
+fn state(order: &OrderView) -> Markup {
+    let amounts = &order.payment.amounts;
+    facts(vec![
+        ("Payment", badge(&code(order.payment.status))),
+        ("Authorised", html! { (amounts.authorised) }),
+        ("Captured", html! { (amounts.captured) }),
+        ("Refunded", html! { (amounts.refunded) }),
+        ("Fulfilment", html! { (plain(&code(order.fulfilment))) }),
+        ("Returns", html! { (plain(&code(order.returns))) }),
+        ("Id", html! { code { (order.id) } }),
+    ])
+}
+
+fn timeline(history: &[HistoryEntry]) -> Markup {
+    html! {
+        ol.timeline {
+            @for entry in history {
+                li {
+                    strong { (plain(&entry.what)) } " " span.fine { (time(entry.at)) " by " (entry.who) }
+                    @if let Some(data) = entry.data.as_object().filter(|data| !data.is_empty()) {
+                        details {
+                            summary { "Details" }
+                            pre tabindex="0" { (serde_json::to_string_pretty(data).unwrap_or_default()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn ledger(transfers: &[TransferView]) -> Markup {
+    let rows = transfers
+        .iter()
+        .map(|transfer| {
+            vec![
+                html! { (plain(&transfer.reason)) },
+                time(transfer.at),
+                html! { code { (transfer.debit) } },
+                html! { code { (transfer.credit) } },
+                html! { span.num { (transfer.amount) } },
+            ]
+        })
+        .collect();
+    table("Transfers of this order", &["Why", "When", "Debit", "Credit", "Amount"], rows, "No money has moved yet.")
+}
+
+fn cancel_form(visit: &Visit, order: &OrderView) -> Markup {
+    html! {
+        section aria-labelledby="off" {
+            h2 id="off" { "Call it off" }
+            form.sheet method="post" action=(visit.at(format_args!("/orders/{}/cancel", order.id))) {
+                input type="hidden" name="key" value=(visit.key());
+                div.field {
+                    label for="reason" { "Reason, for the history" }
+                    input id="reason" name="reason" maxlength="200";
+                }
+                p.fine { "What was paid goes back, and the stock is free again. This cannot be taken back." }
+                button.button.danger type="submit" { "Cancel the order" }
+            }
+        }
+    }
+}
+
+pub(crate) async fn cancel(visit: Arc<Visit>) -> Result<Done, Failure> {
+    let order: OrderId = visit.part("order")?;
+    let key = visit.form.text("key").to_owned();
+    if key.is_empty() || key.len() > bodega_domain::limits::IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(super::form::wrong("key", "The form has no usable key. Open the order again."));
+    }
+    let reason = Some(visit.form.text("reason").trim().to_owned()).filter(|reason| !reason.is_empty());
+    if reason.as_ref().is_some_and(|reason| reason.len() > bodega_domain::limits::TEXT_LINE_BYTES_MAX) {
+        return Err(super::form::wrong("reason", "The reason is too long."));
+    }
+    let now = visit.ask(Cancel { order, key, reason }).await?;
+    let said = match now.status {
+        OrderStatus::Cancelled => format!("Order {} is cancelled.", now.number),
+        status => {
+            format!("Order {} is being called off; now it is {}.", now.number, plain(status.as_str()).to_lowercase())
+        }
+    };
+    Ok(Done { to: visit.at(format_args!("/orders/{order}")), said })
+}

@@ -1,0 +1,115 @@
+//! Stock levels, and a form to correct what was counted.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use bodega_domain::{
+    Currency, Failure,
+    catalog::SkuNo,
+    message::{
+        catalog::PriceLines,
+        inventory::{Adjust, Adjustment, Level, Levels},
+    },
+};
+use maud::{Markup, html};
+
+use super::{
+    form::wrong,
+    layout::Page,
+    table::{pager, table},
+    visit::{Done, Visit},
+    words::{badge, plain},
+};
+
+const LEVELS_PER_PAGE: u32 = 40;
+
+/// Why a count changes; the inventory's own words.
+const REASONS: [&str; 3] = ["count", "delivery", "damage"];
+
+/// Units that one form may add or take; more is a slip of the finger.
+const DELTA_MAX: i64 = 100_000;
+
+pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
+    let page = visit.ask(Levels { cursor: visit.cursor(), limit: Some(LEVELS_PER_PAGE), ..Levels::default() }).await?;
+    let numbers: BTreeSet<SkuNo> = page.items.iter().map(|level| level.sku_no).collect();
+    let names = PriceLines { sku_nos: numbers.into_iter().collect(), currency: Currency::EUR };
+    // Without names the numbers are still right.
+    let known = visit.ask_as_service(names).await.map(|known| known.skus).unwrap_or_default();
+    let names: HashMap<SkuNo, (String, String)> =
+        known.into_iter().map(|sku| (sku.sku_no, (sku.title, sku.sku))).collect();
+    let rows = page.items.iter().map(|level| row(&visit, level, names.get(&level.sku_no))).collect();
+    let heads = ["Article", "Place", "On hand", "Held", "Promised", "Free", "Change"];
+    let body = html! {
+        (table("Units by article and place", &heads, rows, "Nothing has been counted yet."))
+        p.fine { "Held: in orders that are not paid yet. Promised: sold. Free: what can still be ordered." }
+        (pager(&visit.at("/stock"), "", visit.cursor().is_some(), page.next_cursor.as_deref()))
+    };
+    Ok(Page::new("Stock", body))
+}
+
+fn row(visit: &Visit, level: &Level, name: Option<&(String, String)>) -> Vec<Markup> {
+    vec![
+        html! {
+            @if let Some((title, sku)) = name { (title) br; code { (sku) } } @else { "SKU number " (level.sku_no) }
+        },
+        html! { (level.location_name) },
+        html! { span.num { (level.on_hand) } },
+        html! { span.num { (level.pending) } },
+        html! { span.num { (level.posted) } },
+        html! { span.num { (level.available) } @if level.short > 0 { " " (badge("short")) " " (level.short) } },
+        adjust_form(visit, level, name.map_or("this article", |(title, _)| title)),
+    ]
+}
+
+fn adjust_form(visit: &Visit, level: &Level, name: &str) -> Markup {
+    let id = |field: &str| format!("{field}-{}-{}", level.sku_no, level.location);
+    html! {
+        details.adjust {
+            summary { "Adjust" span.vh { " " (name) " at " (level.location_name) } }
+            form method="post" action=(visit.at("/stock")) {
+                input type="hidden" name="sku_no" value=(level.sku_no);
+                input type="hidden" name="location" value=(level.location);
+                input type="hidden" name="merchant" value=(level.merchant);
+                input type="hidden" name="reference" value=(visit.key());
+                div.field {
+                    label for=(id("delta")) { "Add or take" }
+                    input id=(id("delta")) name="delta" type="number" step="1" required min=(-DELTA_MAX) max=(DELTA_MAX);
+                }
+                div.field {
+                    label for=(id("reason")) { "Why" }
+                    select id=(id("reason")) name="reason" { @for reason in REASONS { option value=(reason) { (plain(reason)) } } }
+                }
+                button.button type="submit" { "Change" }
+            }
+        }
+    }
+}
+
+pub(crate) async fn adjust(visit: Arc<Visit>) -> Result<Done, Failure> {
+    let form = &visit.form;
+    let delta: i64 = form.parsed("delta", "A whole number, negative to take away.")?;
+    if delta == 0 || delta.abs() > DELTA_MAX {
+        return Err(wrong("delta", "A whole number other than 0, up to 100 000."));
+    }
+    let reason = form.text("reason").to_owned();
+    if !REASONS.contains(&reason.as_str()) {
+        return Err(wrong("reason", "One of the reasons of the list."));
+    }
+    let reference = form.text("reference").to_owned();
+    if !(1..=100).contains(&reference.len()) {
+        return Err(wrong("reference", "The form has no usable key. Open the page again."));
+    }
+    let adjustment = Adjustment {
+        sku_no: form.parsed("sku_no", "The number of an article.")?,
+        location: form.parsed("location", "The id of a place.")?,
+        merchant: form.parsed("merchant", "The id of a merchant.")?,
+        delta,
+        reason,
+        reference,
+    };
+    visit.ask(Adjust { adjustments: vec![adjustment] }).await?;
+    let said = if delta > 0 { format!("{delta} units added.") } else { format!("{} units taken away.", -delta) };
+    Ok(Done { to: visit.at("/stock"), said })
+}
