@@ -103,7 +103,9 @@ async fn addresses_that_make_no_sense_are_told() {
     for method in ["DELETE", "PUT", "PATCH", "OPTIONS", "BREW"] {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let answer = shopper.send(method.clone(), "/api/v1/products", &[], None).await;
-        assert!((400..500).contains(&answer.status), "{method}: {}", answer.status);
+        // A word that is no method of HTTP is refused by the runtime itself: workerd says 501.
+        let is_refused = (400..500).contains(&answer.status) || (method.as_str() == "BREW" && answer.status == 501);
+        assert!(is_refused, "{method}: {}", answer.status);
     }
 }
 
