@@ -228,7 +228,7 @@ fn history(own: &Page<OrderView>, title: &str) -> Markup {
                     li { a href={ "/orders/" (order.id) } {
                         span.number { (order.number) }
                         span.when { (order.placed_at.to_string().split('T').next().unwrap_or_default()) }
-                        span.status class=(order.status.as_str()) { (in_words(order.status)) }
+                        span class={ "status " (order.status.as_str()) } { (in_words(order.status)) }
                         span.sum { (price::money(order.totals.total)) }
                     } }
                 }

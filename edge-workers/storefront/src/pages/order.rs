@@ -157,7 +157,7 @@ fn timeline(order: &OrderView, tone: &str) -> Markup {
         OrderStatus::Cancelled | OrderStatus::Expired => return html! {},
     };
     html! {
-        ol.progress class=(tone) aria-label="Where the order is" {
+        ol class={ "progress " (tone) } aria-label="Where the order is" {
             @for (step, name) in ["Ordered", "Paid", "On its way", "Arrived"].into_iter().enumerate() {
                 li aria-current=[(step == at).then_some("step")] .done[step < at] { (name) }
             }
@@ -169,6 +169,7 @@ fn next_action(url: &str) -> Markup {
     html! {
         @if url.starts_with("https://") || url.starts_with("http://") {
             p.notice { a.button href=(url) rel="noreferrer" { "Go to your bank and confirm" } }
+            p.fine { "Back from your bank already? Its word can take a moment: " a href="" { "look again" } "." }
         }
     }
 }
