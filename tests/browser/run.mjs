@@ -15,6 +15,10 @@ import { openShop } from "./shop.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
+// Whoever stops us waits until the shop is closed.
+const stopped = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stopped.abort());
+
 function runTests(shop) {
   const wished = process.argv.slice(2);
   const files = wished.length > 0 ? wished : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
@@ -28,18 +32,18 @@ function runTests(shop) {
       env: { ...process.env, BODEGA_BROWSER_CARD: shop.card, CHROMIUM: findChromium() },
     },
   );
-  const stop = () => child.kill("SIGTERM");
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  if (stopped.signal.aborted) child.kill("SIGTERM");
+  stopped.signal.addEventListener("abort", () => child.kill("SIGTERM"));
   return new Promise((done) => child.on("exit", (code) => done(code ?? 1)));
 }
 
 if (findChromium() === undefined) {
+  if (process.env.CHROMIUM) console.error(`The variable CHROMIUM says ${process.env.CHROMIUM}, which is no program.`);
   console.error(MISSING);
   process.exit(1);
 }
 try {
-  const shop = await openShop(process.env.BODEGA_BROWSER_SHOP);
+  const shop = await openShop(process.env.BODEGA_BROWSER_SHOP, stopped.signal);
   try {
     process.exitCode = await runTests(shop);
   } finally {

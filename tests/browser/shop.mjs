@@ -13,9 +13,10 @@ const CLOSED_WITHIN_MS = 90_000;
 const LOOK_EVERY_MS = 50;
 
 /**
- * Opens a shop, or takes the one that is open in `folder`. `card` is the file that says where everything is.
+ * Opens a shop, or takes the one that is open in `folder`. `card` is the file that says where everything is. The signal
+ * `stopped` ends the waiting.
  */
-export async function openShop(folder) {
+export async function openShop(folder, stopped) {
   if (folder) {
     const card = resolve(folder, "up.json");
     if (!existsSync(card)) throw new Error(`No shop is open in ${resolve(folder)}.`);
@@ -53,10 +54,11 @@ export async function openShop(folder) {
   };
   const deadline = Date.now() + OPEN_WITHIN_MS;
   while (!existsSync(card)) {
-    if (ended !== undefined || Date.now() > deadline) {
+    if (ended !== undefined || stopped.aborted || Date.now() > deadline) {
+      const why = ended ?? (stopped.aborted ? "interrupted" : "it takes too long");
       const told = readFileSync(log, "utf8");
       await close();
-      throw new Error(`The shop does not open: ${ended ?? "it takes too long"}\n${told}`);
+      throw new Error(`The shop does not open: ${why}\n${told}`);
     }
     await pause(LOOK_EVERY_MS);
   }
