@@ -48,7 +48,7 @@ impl Bus {
         };
         let client = ConnectOptions::new()
             .user_and_password(value("nats_user")?, value("nats_password")?)
-            .custom_inbox_prefix(value("nats_inbox_prefix")?)
+            .custom_inbox_prefix(format!("_INBOX.{}", value("nats_inbox_prefix")?))
             .request_timeout(Some(Duration::from_secs(30)))
             .connect(value("nats_url")?)
             .await?;
@@ -66,7 +66,8 @@ impl Bus {
         headers.insert(header::TOKEN, token);
         headers.insert(header::DEADLINE, now.plus_s(30).unix_ms().to_string().as_str());
         let body = serde_json::to_vec(request)?.into();
-        let answer = self.client.request_with_headers(R::SUBJECT, headers, body).await?;
+        let answer = self.client.request_with_headers(R::SUBJECT, headers, body).await;
+        let answer = answer.map_err(|error| format!("{}: {error}", R::SUBJECT))?;
         match serde_json::from_slice::<Reply<R::Answer>>(&answer.payload)? {
             Reply::Ok(answer) => Ok(answer),
             Reply::Failure(failure) => Err(format!("{}: {failure}", R::SUBJECT).into()),

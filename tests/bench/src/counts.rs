@@ -19,6 +19,8 @@ use crate::{
 
 const LOADS: [(usize, usize); 3] = [(1, 20), (64, 512), (256, 1_024)];
 const IDLE: Duration = Duration::from_secs(5);
+/// Backends hand their statistics in once a second at most.
+const STATISTICS_ARE_IN: Duration = Duration::from_millis(1_200);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const AT_REST_WITHIN: Duration = Duration::from_secs(120);
 
@@ -111,8 +113,7 @@ async fn at_rest(pool: &PgPool) -> Result<(), Fault> {
 }
 
 async fn read(pool: &PgPool, monitor: u16) -> Result<Counters, Fault> {
-    // Backends hand their statistics in once a second at most.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    tokio::time::sleep(STATISTICS_ARE_IN).await;
     let (statements, commits): (i64, i64) = sqlx::query_as(
         "select coalesce(sum(calls) filter (where query !~* '^(begin|commit|rollback|savepoint|release)'), 0)::bigint,
                 coalesce(sum(calls) filter (where query ~* '^commit'), 0)::bigint

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bodega_stack::{Launch, Signal, free_port, http_status};
+use bodega_stack::{Launch, Signal, free_port, http_status, shop::Programs};
 use serde_json::Value;
 
 use crate::{
@@ -12,8 +12,10 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 32;
-const RUN_TIME: Duration = Duration::from_secs(4);
-const RUNS: usize = 3;
+const WARM_UP: Duration = Duration::from_secs(1);
+const RUN_TIME: Duration = Duration::from_secs(2);
+const RUNS: usize = 5;
+const HELLO: &str = "a component that only says hello";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) async fn measure(core: Profile) -> Result<Report, Fault> {
@@ -22,12 +24,11 @@ pub(crate) async fn measure(core: Profile) -> Result<Report, Fault> {
     let setting =
         format!("edge host built as Release, {CONNECTIONS} connections, load generator and core on the same machine");
     let mut report = Report::new("edge", setting);
-    let component = Programs::storefront();
-    report.add("storefront component", "bytes", &[std::fs::metadata(component)?.len() as f64]);
+    let storefront = Programs::built_in(&target_folder()).edge_component;
+    report.add("storefront component", "bytes", &[std::fs::metadata(storefront)?.len() as f64]);
     let folder = opened.shop.folder().join("hello");
     let hello = free_port()?;
     let _process = tokio::task::spawn_blocking(move || start_hello(&folder, hello)).await??;
-    let empty = loads(&mut report, "a component that only says hello", hello, "/").await?;
     let (_, list) = http::get(port, "/api/v1/products?limit=1").await?;
     let list: Value = serde_json::from_slice(&list)?;
     let slug = list["items"][0]["slug"].as_str().ok_or("a shop without products")?.to_owned();
@@ -44,40 +45,21 @@ pub(crate) async fn measure(core: Profile) -> Result<Report, Fault> {
             continue;
         }
         report.add(&format!("{name}: body"), "bytes", &[body.len() as f64]);
-        let runs = runs(port, &path).await?;
-        let rates: Vec<f64> = runs.iter().map(|load| load.per_s).collect();
-        report.add_beside(
-            &format!("{name}: rate"),
-            "requests/s",
-            &rates,
-            ("the component that only says hello", empty),
-        );
-        report.add(&format!("{name}: p99"), "ms", &runs.iter().map(|load| load.p99_ms).collect::<Vec<_>>());
+        // In turn, so that what else the machine does meets both alike.
+        http::load(port, &path, CONNECTIONS, WARM_UP).await?;
+        let (mut pages, mut hellos) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            hellos.push(http::load(hello, "/", CONNECTIONS, RUN_TIME).await?);
+            pages.push(http::load(port, &path, CONNECTIONS, RUN_TIME).await?);
+        }
+        let rates = |loads: &[http::Load]| loads.iter().map(|load| load.per_s).collect::<Vec<_>>();
+        let delays = |loads: &[http::Load]| loads.iter().map(|load| load.p99_ms).collect::<Vec<_>>();
+        let against = format!("{HELLO}, in turn with the {name}: rate");
+        let yardstick = report.add(&against, "requests/s", &rates(&hellos));
+        report.add_beside(&format!("{name}: rate"), "requests/s", &rates(&pages), (&against, yardstick));
+        report.add(&format!("{name}: p99"), "ms", &delays(&pages));
     }
     Ok(report)
-}
-
-struct Programs;
-
-impl Programs {
-    fn storefront() -> std::path::PathBuf {
-        bodega_stack::shop::Programs::built_in(&target_folder()).edge_component
-    }
-}
-
-async fn runs(port: u16, path: &str) -> Result<Vec<http::Load>, Fault> {
-    http::load(port, path, CONNECTIONS, RUN_TIME / 4).await?;
-    let mut runs = Vec::new();
-    for _ in 0..RUNS {
-        runs.push(http::load(port, path, CONNECTIONS, RUN_TIME).await?);
-    }
-    Ok(runs)
-}
-
-async fn loads(report: &mut Report, name: &str, port: u16, path: &str) -> Result<f64, Fault> {
-    let runs = runs(port, path).await?;
-    report.add(&format!("{name}: p99"), "ms", &runs.iter().map(|load| load.p99_ms).collect::<Vec<_>>());
-    Ok(report.add(&format!("{name}: rate"), "requests/s", &runs.iter().map(|load| load.per_s).collect::<Vec<_>>()))
 }
 
 /// The tests' probe: it answers `/` with a word.
