@@ -4,8 +4,12 @@
 
 mod crash;
 mod database;
+mod hostile;
 mod limits;
 mod payment;
 mod personal;
 mod place;
+mod races;
+mod saga;
 mod shop;
+mod stock;
