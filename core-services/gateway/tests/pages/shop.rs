@@ -6,7 +6,7 @@ use bodega_domain::{
     Currency,
     address::{Address, Contact},
     catalog::TaxClass,
-    id::{LocationId, MerchantId, OrderId, SessionId},
+    id::{LocationId, MerchantId, OrderId},
     message::{
         catalog::{CategoryIn, Merchant, PriceLines, ProductIn, Upsert, VariantIn},
         identity::{PutUser, SignIn},
