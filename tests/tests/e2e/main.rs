@@ -2,6 +2,7 @@
 
 mod buying;
 mod carts;
+mod databases;
 mod hostile;
 mod once;
 mod pages;
