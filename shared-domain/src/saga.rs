@@ -400,6 +400,15 @@ mod tests {
     }
 
     #[test]
+    fn asking_to_pay_again_holds_no_stock_any_longer_an_attempt_does() {
+        let paying = run(Saga::placed(at(0)), &Input::Intent(&intent(0, 0)), 0).saga;
+        assert_eq!(run(paying, &Input::PayAgain, 14).saga.pay_by, at(15));
+        assert_eq!(paying.decide(&Input::PayAgain, at(15)), Err(Refused::State));
+        let tried = IntentState { attempts: 2, attempted_at: Some(at(14)), ..intent(0, 0) };
+        assert_eq!(run(paying, &Input::Intent(&tried), 14).saga.pay_by, at(29));
+    }
+
+    #[test]
     fn a_failed_capture_gives_the_stock_back() {
         let saga = Saga { step: Step::Capturing, ..Saga::placed(at(0)) };
         let failed = IntentState { capture_failed: true, ..intent(100, 0) };

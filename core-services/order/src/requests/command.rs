@@ -153,8 +153,9 @@ pub(crate) async fn give_back(orders: Orders, call: Call, request: Return) -> Re
     v.check(request.lines.len() <= RETURN_LINES_MAX, "/lines", "too_long", "At most 200 lines.");
     for (index, (sku, quantity)) in request.lines.iter().enumerate() {
         let bought = stored.content.lines.iter().filter(|line| line.sku == *sku).map(|line| line.quantity).sum::<u32>();
-        let fits = *quantity > 0 && *quantity <= bought;
-        v.check(fits, &format!("/lines/{index}"), "out_of_range", "At most as many as were bought.");
+        let named = request.lines.iter().filter(|(other, _)| other == sku).count();
+        let fits = *quantity > 0 && *quantity <= bought && named == 1;
+        v.check(fits, &format!("/lines/{index}"), "out_of_range", "Each article once, at most as many as were bought.");
     }
     v.finish()?;
     let context = &orders.context;

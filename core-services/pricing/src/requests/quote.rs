@@ -7,7 +7,7 @@ use bodega_domain::{
     catalog::{SkuNo, SkuView},
     failure::Validation,
     id::OrderId,
-    limits::{CART_CODES_MAX, CART_LINES_MAX, LINE_QUANTITY_MAX, QUOTE_VALID_MIN},
+    limits::{CART_CODES_MAX, CART_LINES_MAX, CODE_BYTES_MAX, LINE_QUANTITY_MAX, QUOTE_VALID_MIN},
     market::{Market, is_offered, shipping_price},
     message::{
         catalog::PriceLines,
@@ -97,8 +97,8 @@ pub(crate) async fn quote(pricing: Pricing, call: Call, request: Quote) -> Resul
     };
     let token = quote::mint(&pricing.context.config().keys.quote, &content);
     answer.token = Some(token.ok_or_else(|| {
-        tracing::error!("a quote could not be signed: it is too large, or there is no key");
-        Failure::internal()
+        tracing::warn!(lines = content.lines.len(), "a quote could not be signed: it is too large, or there is no key");
+        Failure::new(Code::PayloadTooLarge, "This cart has more lines and discounts than one order can carry.")
     })?);
     Ok(answer)
 }
@@ -110,6 +110,8 @@ fn validate(request: &Quote) -> Result<(), Failure> {
     let mut v = Validation::new();
     v.check(request.lines.len() <= CART_LINES_MAX, "/lines", "too_long", "At most 200 lines.");
     v.check(request.codes.len() <= CART_CODES_MAX, "/codes", "too_long", "At most 5 codes.");
+    let codes_fit = request.codes.iter().all(|code| code.len() <= CODE_BYTES_MAX);
+    v.check(codes_fit, "/codes", "too_long", "At most 40 bytes each.");
     for (sku, quantity) in &request.lines {
         let fits = *quantity > 0 && *quantity <= LINE_QUANTITY_MAX;
         v.check(fits, &format!("/lines/{sku}"), "out_of_range", "Between 1 and 999.");
