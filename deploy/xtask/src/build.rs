@@ -7,7 +7,7 @@ use crate::cargo;
 use crate::fault::Fault;
 use crate::progress::{Steps, bold};
 use bodega_stack::shop::{Programs, Progress};
-use bodega_stack::workspace_root;
+use bodega_stack::{find_on_path, workspace_root};
 use clap::Args;
 use std::process::Command;
 
@@ -84,7 +84,28 @@ pub(crate) fn component(steps: &Steps) -> Result<(), Fault> {
     cargo::build(steps, "the storefront component", &arguments)
 }
 
-/// The storefront as a Worker: built and bundled by its own script.
+/// Fetches the npm packages that a folder's lock file lists, unless they are there.
+pub(crate) fn packages(steps: &Steps, what: &str, folder: &str) -> Result<(), Fault> {
+    let folder = workspace_root().join(folder);
+    let (lock, done) = (folder.join("package-lock.json"), folder.join("node_modules/.package-lock.json"));
+    let changed = |file: &std::path::Path| file.metadata().and_then(|meta| meta.modified()).ok();
+    if changed(&done).is_some_and(|done| changed(&lock).is_none_or(|lock| lock <= done)) {
+        return Ok(());
+    }
+    let npm = find_on_path("npm").ok_or_else(|| {
+        Fault::Plain("node and npm are missing: apt-get install nodejs npm   (or: brew install node)".to_owned())
+    })?;
+    steps.begin(&format!("fetching {what} from npm"));
+    let output = Command::new(npm).args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).output();
+    let output = output.map_err(Fault::file(&folder))?;
+    if !output.status.success() {
+        return Err(Fault::Plain(format!("`npm ci` failed: {}", String::from_utf8_lossy(&output.stderr))));
+    }
+    steps.end("");
+    Ok(())
+}
+
+/// The storefront as a Worker: built and bundled by a program of its own, which also fetches workerd.
 pub(crate) fn worker(steps: &Steps) -> Result<(), Fault> {
     cargo::build(steps, "the storefront for workerd", &["run", "-p", "bodega-worker-bundle"])
 }

@@ -27,14 +27,14 @@ pub(super) fn faults(steps: &Steps) -> Result<(), Fault> {
 /// The same as [`end_to_end`] against the storefront in workerd, and the tests under `tests/workerd`.
 pub(super) fn workerd(steps: &Steps) -> Result<(), Fault> {
     build::shop(steps, true, true)?;
-    node("tests/workerd")?;
+    node(steps, "workerd", "tests/workerd")?;
     black_box("e2e", &[("BODEGA_TEST_RUNTIME", "cloudflare")])
 }
 
 /// The tests under `tests/browser`.
 pub(super) fn browser(steps: &Steps) -> Result<(), Fault> {
     build::shop(steps, true, false)?;
-    node("tests/browser")
+    node(steps, "the driver of the browser", "tests/browser")
 }
 
 /// The black box once more, each service with a database of its own.
@@ -48,13 +48,8 @@ pub(super) fn sabotage(_: &Steps) -> Result<(), Fault> {
     cargo::run(&["test", "-p", "bodega-tests", "--test", "sabotage", "--", "--include-ignored", "--nocapture"], &[])
 }
 
-fn node(folder: &str) -> Result<(), Fault> {
-    let folder = workspace_root().join(folder);
-    let npm = find_on_path("npm").ok_or_else(|| {
-        Fault::Plain("node and npm are missing: apt-get install nodejs npm   (or: brew install node)".to_owned())
-    })?;
-    if !folder.join("node_modules").is_dir() {
-        cargo::run_command(Command::new(&npm).args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))?;
-    }
-    cargo::run_command(Command::new(&npm).arg("test").current_dir(&folder))
+fn node(steps: &Steps, what: &str, folder: &str) -> Result<(), Fault> {
+    build::packages(steps, what, folder)?;
+    let npm = find_on_path("npm").unwrap_or_else(|| "npm".into());
+    cargo::run_command(Command::new(npm).arg("test").current_dir(workspace_root().join(folder)))
 }
