@@ -50,7 +50,17 @@ pub(super) fn run(steps: &Steps, selection: &[&str]) -> Result<(), Fault> {
         return cargo::run(&[&["test"], selection].concat(), &[]);
     };
     let mut command = Command::new(nextest);
-    command.args(["nextest", "run", "--no-tests", "pass", "--status-level", "fail", "--final-status-level", "fail"]);
+    command.args([
+        "nextest",
+        "run",
+        "--no-fail-fast",
+        "--no-tests",
+        "pass",
+        "--status-level",
+        "fail",
+        "--final-status-level",
+        "fail",
+    ]);
     cargo::run_command(command.args(selection).current_dir(bodega_stack::workspace_root()))
 }
 
