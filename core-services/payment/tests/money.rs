@@ -62,8 +62,10 @@ async fn an_order_that_costs_nothing_is_paid_without_asking_anybody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn capturing_twice_takes_the_money_once() {
     let world = World::open().await;
+    let early = world.pay(1_000, "card_challenge").await;
+    world.until_status(early, PaymentStatus::RequiresAction).await;
+    assert_eq!(world.capture(early).await.amounts.captured.amount(), 0, "not before it is authorised");
     let order = world.pay(1_000, "card_ok").await;
-    assert_eq!(world.capture(order).await.amounts.captured.amount(), 0, "not before it is authorised");
     world.until_status(order, PaymentStatus::Authorised).await;
     tokio::join!(world.capture(order), world.capture(order), world.capture(order));
     world.until_status(order, PaymentStatus::Captured).await;

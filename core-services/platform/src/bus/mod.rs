@@ -24,6 +24,8 @@ use crate::{clock::Clock, config::Config, telemetry::metrics};
 const RECONNECT_PAUSE_MAX_MS: u64 = 1_000;
 /// Milliseconds after which an attempt to connect is given up.
 const CONNECT_TIMEOUT_MS: u64 = 2_000;
+/// Milliseconds to wait until the server has taken in a new service's subjects.
+const SETTLE_TIMEOUT_MS: u64 = 1_000;
 /// Seconds between two pings, so that a connection that died silently is noticed.
 const PING_INTERVAL_S: u64 = 5;
 
@@ -124,6 +126,12 @@ impl Bus {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Waits until the server has taken in what was sent before, subscriptions above all: it reads a connection in
+    /// order, so an answer to anything tells. A server that is away is not waited for; it hears everything on its return.
+    pub(crate) async fn settle(&self) {
+        let _ = tokio::time::timeout(Duration::from_millis(SETTLE_TIMEOUT_MS), self.jetstream().query_account()).await;
     }
 
     /// Asks another service and waits for its answer until the context's deadline, or for the configured time.

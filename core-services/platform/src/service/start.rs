@@ -59,6 +59,7 @@ pub(super) async fn start(service: Service, context: Context) -> Result<(), Star
     if !wiring.routes.is_empty() {
         // Dropping the registration would end it, so it lives as long as the process takes requests.
         let micro = server::register(&inner.bus, host, wiring.routes).await?;
+        inner.bus.settle().await;
         let stopping = inner.tasks.stopping();
         inner.tasks.background(async move {
             stopping.cancelled().await;

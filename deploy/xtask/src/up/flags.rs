@@ -9,9 +9,10 @@ use std::path::PathBuf;
 /// Flags of `up`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What happens: Postgres, NATS and Redis are taken from this machine or fetched into .local/tools; the core, the edge and
-its host are built; everything is started on 127.0.0.1, the database is migrated and the demo shop put in. At the end a
-card shows addresses and logins. Ctrl-C closes the shop; the next `up` finds its data again.
+What happens: Postgres, NATS and Redis are taken from this machine or fetched into
+.local/tools; the core, the edge and its host are built; everything is started on 127.0.0.1,
+the database is migrated and the demo shop put in. At the end a card shows addresses and
+logins. Ctrl-C closes the shop; the next `up` finds its data again.
 
 Examples:
   cargo xtask up                        open the shop at http://127.0.0.1:8080
@@ -20,8 +21,9 @@ Examples:
   cargo xtask up --fresh                forget all data first
   cargo xtask up --detach               return when it is open; `cargo xtask down` closes it
 
-Logs are in .local/logs, the generated configuration in .local/bodega.toml, secrets in .local/secrets.toml.
-When something is wrong: target/debug/bodega doctor --config .local/bodega.toml")]
+Logs are in .local/logs, the generated configuration in .local/bodega.toml, secrets in
+.local/secrets.toml. When something is wrong:
+  target/debug/bodega doctor --config .local/bodega.toml")]
 pub(crate) struct Flags {
     /// Embedded edges to run, 1 to 9
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = value_parser!(u16).range(0..=i64::from(EDGES_MAX)))]
