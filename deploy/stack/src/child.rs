@@ -174,19 +174,15 @@ impl Launch {
             .map_err(StackError::file("cannot write", &self.log))?;
         let errors = log.try_clone().map_err(StackError::file("cannot write", &self.log))?;
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(GUARD).arg("guard").arg(self.on_loss.name()).arg(&self.program).args(&self.args);
+        command.arg("-c").arg(GUARD).arg("guard").arg(self.on_loss.name());
+        command.args(Account::prefix(self.account.as_ref())).arg(&self.program).args(&self.args);
         command.envs(self.envs).stdin(Stdio::piped()).stdout(log).stderr(errors);
         // A group of its own: Ctrl-C at the terminal reaches us alone, and we stop the servers in order.
         command.process_group(0);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        if let Some(account) = &self.account {
-            account.apply(&mut command);
-            if self.folder.is_none() {
-                command.current_dir("/");
-            }
-        }
+        Account::switch(self.account.as_ref(), &mut command);
         let mut guard = command.spawn().map_err(StackError::file("cannot start", &self.program))?;
         let control = guard.stdin.take();
         let Self { name, log, polite, patience, .. } = self;

@@ -97,10 +97,8 @@ pub enum StackError {
         source: std::io::Error,
     },
     /// Postgres refuses to run as root and no other user can reach the folder.
-    #[error("Postgres does not run as root, and the user `{user}` cannot reach {path}: move the clone to a folder that others may enter, or run this as an ordinary user", path = path.display())]
+    #[error("Postgres does not run as root, no other user may enter {path}, and user namespaces are not allowed here: move the clone to a folder that others may enter, or run this as an ordinary user", path = path.display())]
     Unreachable {
-        /// The user tried.
-        user: String,
         /// The folder.
         path: PathBuf,
     },

@@ -3,7 +3,7 @@
 use crate::place::{is_running, tools_folder};
 use crate::tools::{Tools, run};
 use crate::{Account, Child, Launch, Signal, StackError, port};
-use std::io::ErrorKind;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -57,8 +57,9 @@ impl Postgres {
     /// # Errors
     /// When the folder cannot be used or the server does not come up.
     pub fn start(tools: &Tools, options: PostgresOptions) -> Result<Self, StackError> {
-        let account = Account::to_drop_to();
-        create_for(&options.folder, account.as_ref())?;
+        std::fs::create_dir_all(&options.folder).map_err(StackError::file("cannot create", &options.folder))?;
+        let account = Account::to_drop_to(&options.folder)?;
+        Account::own(account.as_ref(), &options.folder)?;
         let mut postgres = Self { child: None, options, program: tools.postgres_bin.join("postgres"), account };
         if !postgres.data().join("PG_VERSION").exists() {
             postgres.create_cluster(tools)?;
@@ -117,7 +118,7 @@ impl Postgres {
             self.initdb(tools, &unfinished, Some(password))?;
         } else {
             let template = self.template(tools)?;
-            self.run_as(Command::new("cp").arg("-a").arg(template).arg(&unfinished))?;
+            self.run_here(self.command("cp").arg("-a").arg(template).arg(&unfinished))?;
         }
         if let Some(database) = &self.options.database {
             self.create_database(&unfinished, database)?;
@@ -128,12 +129,14 @@ impl Postgres {
     /// `initdb` takes seconds, a copy of what it made takes a tenth of one.
     fn template(&self, tools: &Tools) -> Result<PathBuf, StackError> {
         let (folder, _lock) = tools_folder()?;
-        let parent = folder.join(format!("postgres-template-{}-{TEMPLATE_FORMAT}", tools.postgres_version));
+        let owner = if self.account == Some(Account::Namespace) { "-own" } else { "" };
+        let parent = folder.join(format!("postgres-template-{}-{TEMPLATE_FORMAT}{owner}", tools.postgres_version));
         let finished = parent.join("cluster");
         if finished.join("PG_VERSION").exists() {
             return Ok(finished);
         }
-        create_for(&parent, self.account.as_ref())?;
+        std::fs::create_dir_all(&parent).map_err(StackError::file("cannot create", &parent))?;
+        Account::own(self.account.as_ref(), &parent)?;
         let unfinished = parent.join("unfinished");
         let _ = std::fs::remove_dir_all(&unfinished);
         self.initdb(tools, &unfinished, None)?;
@@ -142,20 +145,18 @@ impl Postgres {
     }
 
     fn initdb(&self, tools: &Tools, data: &Path, password: Option<&str>) -> Result<(), StackError> {
-        let mut command = Command::new(tools.postgres_bin.join("initdb"));
+        let mut command = self.command(tools.postgres_bin.join("initdb"));
         command.arg("-D").arg(data).args(["-U", "postgres", "--encoding=UTF8", "--locale=C"]);
         let Some(password) = password else {
             // Tests: no password, little to copy.
             command.args(["--auth=trust", "--no-sync", "--wal-segsize=1"]);
-            return self.run_as(&mut command);
+            return self.run_here(&mut command);
         };
         let file = self.options.folder.join("password");
         std::fs::write(&file, password).map_err(StackError::file("cannot write", &file))?;
-        if let Some(account) = &self.account {
-            account.own(&file)?;
-        }
+        Account::own(self.account.as_ref(), &file)?;
         command.arg("--auth=scram-sha-256").arg("--pwfile").arg(&file);
-        let made = self.run_as(&mut command);
+        let made = self.run_here(&mut command);
         let _ = std::fs::remove_file(&file);
         made
     }
@@ -166,17 +167,18 @@ impl Postgres {
         std::fs::write(&statement, format!("CREATE DATABASE \"{name}\"\n"))
             .map_err(StackError::file("cannot write", &statement))?;
         let input = std::fs::File::open(&statement).map_err(StackError::file("cannot read", &statement))?;
-        let mut command = Command::new(&self.program);
+        let mut command = self.command(&self.program);
         command.args(["--single", "-D"]).arg(data).arg("postgres").stdin(input);
-        let made = self.run_as(&mut command);
+        let made = self.run_here(&mut command);
         let _ = std::fs::remove_file(&statement);
         made
     }
 
-    fn run_as(&self, command: &mut Command) -> Result<(), StackError> {
-        if let Some(account) = &self.account {
-            account.apply(command);
-        }
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        Account::command(self.account.as_ref(), program)
+    }
+
+    fn run_here(&self, command: &mut Command) -> Result<(), StackError> {
         run(command.current_dir(&self.options.folder))
     }
 
@@ -228,17 +230,4 @@ fn is_ready(port: u16, state: &Path) -> bool {
     port::connect(port).is_ok()
         && std::fs::read_to_string(state)
             .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
-}
-
-fn create_for(folder: &Path, account: Option<&Account>) -> Result<(), StackError> {
-    match std::fs::create_dir_all(folder) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(StackError::file("cannot create", folder)(error)),
-    }
-    if let Some(account) = account {
-        account.own(folder)?;
-        account.must_reach(folder)?;
-    }
-    Ok(())
 }
