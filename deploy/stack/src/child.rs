@@ -87,6 +87,7 @@ pub struct Launch {
     folder: Option<PathBuf>,
     account: Option<Account>,
     log: PathBuf,
+    on_our_terminal: bool,
     on_loss: Signal,
     polite: Signal,
     patience: Duration,
@@ -104,10 +105,17 @@ impl Launch {
             folder: None,
             account: None,
             log: log.to_path_buf(),
+            on_our_terminal: false,
             on_loss: Signal::Kill,
             polite: Signal::Terminate,
             patience: STOP_PATIENCE,
         }
+    }
+
+    /// A program whose output goes where ours goes.
+    #[must_use]
+    pub fn on_our_terminal(name: &str, program: &Path) -> Self {
+        Self { on_our_terminal: true, ..Self::new(name, program, Path::new("")) }
     }
 
     /// Adds one argument.
@@ -164,19 +172,11 @@ impl Launch {
     /// # Errors
     /// When the log cannot be opened or the program not be started.
     pub fn start(self) -> Result<Child, StackError> {
-        if let Some(folder) = self.log.parent() {
-            std::fs::create_dir_all(folder).map_err(StackError::file("cannot create", folder))?;
-        }
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .map_err(StackError::file("cannot write", &self.log))?;
-        let errors = log.try_clone().map_err(StackError::file("cannot write", &self.log))?;
+        let (output, errors) = self.output()?;
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(GUARD).arg("guard").arg(self.on_loss.name());
         command.args(Account::prefix(self.account.as_ref())).arg(&self.program).args(&self.args);
-        command.envs(self.envs).stdin(Stdio::piped()).stdout(log).stderr(errors);
+        command.envs(self.envs).stdin(Stdio::piped()).stdout(output).stderr(errors);
         // A group of its own: Ctrl-C at the terminal reaches us alone, and we stop the servers in order.
         command.process_group(0);
         if let Some(folder) = &self.folder {
@@ -187,6 +187,23 @@ impl Launch {
         let control = guard.stdin.take();
         let Self { name, log, polite, patience, .. } = self;
         Ok(Child { name, guard, control, log, polite, patience })
+    }
+
+    /// Where standard output and standard error go.
+    fn output(&self) -> Result<(Stdio, Stdio), StackError> {
+        if self.on_our_terminal {
+            return Ok((Stdio::inherit(), Stdio::inherit()));
+        }
+        if let Some(folder) = self.log.parent() {
+            std::fs::create_dir_all(folder).map_err(StackError::file("cannot create", folder))?;
+        }
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .map_err(StackError::file("cannot write", &self.log))?;
+        let errors = log.try_clone().map_err(StackError::file("cannot write", &self.log))?;
+        Ok((log.into(), errors.into()))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Runs cargo with its own progress turned into one line.
 
 use crate::fault::Fault;
+use crate::interrupt;
 use crate::progress::Steps;
 use bodega_stack::shop::Progress;
-use bodega_stack::{Launch, find_on_path, local_folder, workspace_root};
+use bodega_stack::{Launch, Signal, find_on_path, local_folder, workspace_root};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -99,12 +100,30 @@ pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()
     run_command(&mut command)
 }
 
-/// Runs a program with its output on our terminal.
+/// Runs a program with its output on our terminal. It ends with us, and when we are asked to end it is asked first: a
+/// signal that is sent to us alone would otherwise leave tests running.
 pub(crate) fn run_command(command: &mut Command) -> Result<(), Fault> {
     let shown = format!("{command:?}").replace('"', "");
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Fault::Plain(format!("`{shown}` failed: {status}"))),
-        Err(error) => Err(Fault::Plain(format!("`{shown}` cannot be started: {error}"))),
+    let program = Path::new(command.get_program());
+    let mut launch =
+        Launch::on_our_terminal(&shown, program).args(command.get_args()).signals(Signal::Terminate, Signal::Terminate);
+    if let Some(folder) = command.get_current_dir() {
+        launch = launch.folder(folder);
     }
+    for (name, value) in command.get_envs() {
+        launch = launch.env(name, value.unwrap_or_default());
+    }
+    interrupt::be_orderly();
+    let mut child = launch.start()?;
+    let status = loop {
+        if let Some(status) = child.wait(LOOK_EVERY) {
+            break status;
+        }
+        if interrupt::is_asked() {
+            child.stop();
+            interrupt::leave();
+        }
+    };
+    interrupt::be_prompt();
+    if status.success() { Ok(()) } else { Err(Fault::Plain(format!("`{shown}` failed: {status}"))) }
 }

@@ -1,7 +1,7 @@
 //! Ctrl-C, and its relatives.
 //!
-//! While things are being fetched and built we simply leave: children end with us. Once the shop is open the first
-//! signal closes it in order, and the second leaves at once.
+//! While things are being fetched and built we simply leave: children end with us. Once the shop is open, or while tests
+//! run, the first signal ends those in order, and the second leaves at once.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -21,8 +21,7 @@ pub(crate) fn listen() {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if !ORDERLY.load(Ordering::SeqCst) || ASKED.swap(true, Ordering::SeqCst) {
-                eprintln!("\ninterrupted");
-                std::process::exit(INTERRUPTED);
+                leave();
             }
         }
     });
@@ -33,10 +32,29 @@ pub(crate) fn be_orderly() {
     ORDERLY.store(true, Ordering::SeqCst);
 }
 
+/// From now on a signal ends us at once again; one that came meanwhile does so now.
+pub(crate) fn be_prompt() {
+    ORDERLY.store(false, Ordering::SeqCst);
+    if is_asked() {
+        leave();
+    }
+}
+
+/// Whether a signal came since [`be_orderly`].
+pub(crate) fn is_asked() -> bool {
+    ASKED.load(Ordering::SeqCst)
+}
+
+/// Ends us as a command that was interrupted.
+pub(crate) fn leave() -> ! {
+    eprintln!("\ninterrupted");
+    std::process::exit(INTERRUPTED)
+}
+
 /// Waits for a signal, looking at `problem` now and then; returns what it finds.
 pub(crate) fn wait<T>(mut problem: impl FnMut() -> Option<T>) -> Option<T> {
     loop {
-        if ASKED.load(Ordering::SeqCst) {
+        if is_asked() {
             return None;
         }
         if let Some(found) = problem() {
