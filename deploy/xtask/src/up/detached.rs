@@ -3,6 +3,7 @@
 use super::claim::Claim;
 use super::flags::DownFlags;
 use crate::fault::Fault;
+use crate::interrupt;
 use crate::progress::Steps;
 use bodega_stack::shop::Progress;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -27,6 +28,8 @@ pub(crate) fn up(folder: &Path) -> Result<(), Fault> {
     let errors = output.try_clone().map_err(Fault::file(&log))?;
     let program = std::env::current_exe().map_err(Fault::file(Path::new("cargo xtask")))?;
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
+    // Whoever interrupts us wants no shop: it is closed before we end.
+    interrupt::be_orderly();
     let mut shop = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -43,6 +46,11 @@ pub(crate) fn up(folder: &Path) -> Result<(), Fault> {
         shown = show(&log, shown);
         if ended.is_some() {
             return Err(Fault::Told);
+        }
+        if interrupt::is_asked() {
+            close(shop.id())?;
+            let _ = shop.wait();
+            interrupt::leave();
         }
         if open {
             // The card is printed right after the file is there.
@@ -66,6 +74,15 @@ fn show(log: &Path, from: u64) -> u64 {
     from + read.ok().and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
 }
 
+/// Asks the process of a shop to close it.
+fn close(pid: u32) -> Result<(), Fault> {
+    let asked = Command::new("kill").args(["-TERM", &pid.to_string()]).status();
+    match asked {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(Fault::Plain(format!("process {pid} cannot be told to close the shop"))),
+    }
+}
+
 /// `cargo xtask down`
 pub(crate) fn down(flags: &DownFlags) -> Result<(), Fault> {
     let folder = flags.state.folder()?;
@@ -76,7 +93,7 @@ pub(crate) fn down(flags: &DownFlags) -> Result<(), Fault> {
     let pid = Claim::holder(&folder).ok_or_else(not_open)?;
     let steps = Steps::new();
     steps.begin("closing the shop");
-    crate::cargo::run_command(Command::new("kill").args(["-TERM", &pid.to_string()]))?;
+    close(pid)?;
     let deadline = Instant::now() + CLOSED_WITHIN;
     while Claim::is_held(&folder) {
         if Instant::now() > deadline {
