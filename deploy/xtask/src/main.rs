@@ -25,7 +25,7 @@ struct Arguments {
 enum Command {
     /// Open the shop: fetch, build, start, migrate and seed everything, on loopback, with data under .local/
     Up(up::Flags),
-    /// Close a shop that `up` opened, from another terminal or with --detach
+    /// Close a shop that `up` opened, with --detach or in another terminal
     Down(up::DownFlags),
     /// Run every test that is not marked long, or the named suites
     Test(suite::Flags),
@@ -35,9 +35,9 @@ enum Command {
     BuildEdge(build::EdgeFlags),
     /// Build the promotion plugins into target/plugins
     Plugins(build::PluginFlags),
-    /// Put the demo shop into a running shop; --products N makes a large catalogue
+    /// Put the demo shop into a running shop; --products N adds a large catalogue
     Seed(up::SeedFlags),
-    /// Print the configuration of NATS for a deployment: a user per service and per edge, limited to what it needs
+    /// Write the configuration of NATS for a deployment: a user per service and per edge, limited to what it needs
     NatsConfig(up::NatsConfigFlags),
 }
 

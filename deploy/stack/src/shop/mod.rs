@@ -17,6 +17,9 @@ use std::time::Duration;
 /// The core migrates and seeds before it answers; an edge compiles its component and takes a snapshot.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const CONNECTIONS_MAX: u32 = 200;
+/// workerd ends a moment after the program that runs it.
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The programs that cargo builds.
 #[derive(Debug, Clone)]
@@ -194,8 +197,7 @@ impl Shop {
     /// # Errors
     /// When the secrets cannot be read.
     pub fn logins(&mut self) -> Result<Vec<Login>, StackError> {
-        let password = self.files.secrets().password(DEMO_PASSWORD)?;
-        Ok(LOGINS.map(|(role, email)| Login { role, email, password: password.clone() }).into())
+        Ok(logins(&demo_password(self.files.secrets())?))
     }
 
     /// Secrets and configuration files.
@@ -333,10 +335,9 @@ impl Shop {
 
     /// Puts the demo shop in; what is there already stays as it is.
     fn seed(&mut self) -> Result<(), StackError> {
-        let password = self.files.secrets().password(DEMO_PASSWORD)?;
+        let password = demo_password(self.files.secrets())?;
         let mut command = self.bodega_command(&["seed"]);
-        command.env("BODEGA_DEMO_PASSWORD", password).env("BODEGA_DEMO_PLUGINS", &self.programs.plugins);
-        crate::tools::run_for_output(&mut command)?;
+        crate::tools::run_for_output(command.envs(seed_environment(&self.programs, &password)))?;
         Ok(())
     }
 
@@ -360,7 +361,21 @@ impl Shop {
         Ok(())
     }
 
-    fn start_workerd(&mut self) -> Result<(), StackError> {
+    /// Kills the edge in workerd and waits until its port is free again.
+    pub fn kill_workerd(&mut self) {
+        let Some(mut workerd) = self.workerd.take() else { return };
+        workerd.kill();
+        let deadline = std::time::Instant::now() + PORT_FREE_WITHIN;
+        while crate::is_taken(self.options.ports.cloudflare) && std::time::Instant::now() < deadline {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Starts the edge in workerd and waits until it listens. It is ready once it has its catalogue.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_workerd(&mut self) -> Result<(), StackError> {
         let node = crate::find_on_path("node").ok_or(StackError::Missing {
             name: "node",
             needed: "20 or newer",
@@ -407,6 +422,26 @@ impl Shop {
 
 /// The name under which the demo shop's password is kept.
 const DEMO_PASSWORD: &str = "demo_password";
+
+/// The password of the demo shop's accounts, the same at every call.
+///
+/// # Errors
+/// As [`secrets::Secrets::password`].
+pub fn demo_password(secrets: &mut secrets::Secrets) -> Result<String, StackError> {
+    secrets.password(DEMO_PASSWORD)
+}
+
+/// Who can sign in to a demo shop with this password.
+#[must_use]
+pub fn logins(password: &str) -> Vec<Login> {
+    LOGINS.map(|(role, email)| Login { role, email, password: password.to_owned() }).into()
+}
+
+/// What `bodega seed` is told by its environment.
+#[must_use]
+pub fn seed_environment(programs: &Programs, password: &str) -> [(&'static str, std::ffi::OsString); 2] {
+    [("BODEGA_DEMO_PASSWORD", password.into()), ("BODEGA_DEMO_PLUGINS", programs.plugins.clone().into())]
+}
 
 /// The name of embedded edge `number`, from 1.
 #[must_use]

@@ -25,7 +25,7 @@ Logs are in .local/logs, the generated configuration in .local/bodega.toml, secr
 .local/secrets.toml. When something is wrong:
   target/debug/bodega doctor --config .local/bodega.toml")]
 pub(crate) struct Flags {
-    /// Embedded edges to run, 1 to 9
+    /// Embedded edges to run, 0 to 9
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = value_parser!(u16).range(0..=i64::from(EDGES_MAX)))]
     pub(super) edges: u16,
     /// Run the storefront in Cloudflare's workerd too (needs node and npm)
@@ -147,7 +147,7 @@ pub(crate) struct DownFlags {
 /// Flags of `seed`.
 #[derive(Debug, Args)]
 pub(crate) struct SeedFlags {
-    /// Make a catalogue of this many products instead of the demo shop
+    /// Make a large catalogue of this many products beside the demo shop
     #[arg(long, value_name = "N")]
     pub(super) products: Option<u64>,
     #[command(flatten)]

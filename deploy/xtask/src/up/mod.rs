@@ -9,7 +9,10 @@ use crate::build;
 use crate::fault::Fault;
 use crate::interrupt;
 use crate::progress::{Steps, seconds};
-use bodega_stack::shop::{Files, Ports, Programs, Progress, Shop, ShopOptions};
+use bodega_stack::shop::secrets::Secrets;
+use bodega_stack::shop::{
+    Files, Login, Ports, Programs, Progress, Shop, ShopOptions, demo_password, logins, seed_environment,
+};
 use bodega_stack::{Durability, Tools, workspace_root};
 use claim::Claim;
 pub(crate) use detached::down;
@@ -23,8 +26,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
     }
     let folder = flags.state.folder()?;
     let claim = Claim::take(&folder)?;
-    let ports = flags.ports.ports()?;
-    ports.must_be_free(flags.edges, flags.cloudflare)?;
+    // Said before anything is built.
+    flags.ports.ports()?.must_be_free(flags.edges, flags.cloudflare)?;
     let steps = Steps::new();
     let tools = tools(&steps)?;
     let programs = if flags.prebuilt {
@@ -40,7 +43,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
     let options = ShopOptions {
         folder: folder.clone(),
         workspace: workspace_root(),
-        ports,
+        // Chosen now: what was free minutes ago, before the build, may be taken.
+        ports: flags.ports.ports()?,
         edges: flags.edges,
         cloudflare: flags.cloudflare,
         durability: Durability::Full,
@@ -78,7 +82,12 @@ pub(crate) fn seed(flags: &SeedFlags) -> Result<(), Fault> {
     if let Some(products) = flags.products {
         command.arg("--products").arg(products.to_string());
     }
-    crate::cargo::run_command(&mut command)
+    let password = demo_password(&mut Secrets::open(&folder.join("secrets.toml"))?)?;
+    crate::cargo::run_command(command.envs(seed_environment(&programs, &password)))?;
+    for Login { role, email, password } in logins(&password) {
+        println!("  {role:<10} {email:<28} {password}");
+    }
+    Ok(())
 }
 
 /// `cargo xtask nats-config`
