@@ -1,13 +1,13 @@
 //! A reply that never comes.
 
-use crate::{alone, is_the_only_order, paid_at_last, placed_at_last, quoted};
+use crate::{alone, is_the_only_order, opened, paid_at_last, placed_at_last, quoted};
 use bodega_tests::Signal;
-use bodega_tests::black_box::{OpenShop, address, fresh_key};
+use bodega_tests::black_box::{address, fresh_key};
 
 #[tokio::test]
 async fn an_outcome_that_is_not_known_is_said_to_be_and_the_same_key_tells() {
     let _alone = alone().await;
-    let shop = OpenShop::start(1).await;
+    let shop = opened().await;
     let (shopper, quote) = quoted(&shop).await;
     let freeze = |signal| {
         if let Some(core) = shop.processes().core() {
