@@ -1,10 +1,11 @@
 // Real servers for the tests of this folder: nats-server and the worker in workerd, each with its own port and folder.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as wait } from "node:timers/promises";
+import { selfSigned } from "./certificate.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const DEADLINE_MS = 30_000;
@@ -64,15 +65,16 @@ class Child {
   }
 }
 
-// A certificate for 127.0.0.1 and localhost, signed by itself.
+// Files with a certificate for 127.0.0.1 and localhost, signed by itself.
 export function certificate(t) {
   const folder = mkdtempSync(join(tmpdir(), "bodega-workerd-tls-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(folder, name));
-  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-  const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-  const made = spawnSync("openssl", [...args, "-subj", "/CN=localhost", "-addext", names, "-keyout", key, "-out", cert], { encoding: "utf8" });
-  if (made.status !== 0) throw new Error(`openssl is needed to make a certificate: ${made.error ?? made.stderr}`);
+  const made = selfSigned();
+  const [key, cert] = ["key", "cert"].map((name) => {
+    const file = join(folder, `${name}.pem`);
+    writeFileSync(file, made[name]);
+    return file;
+  });
   return { key, cert };
 }
 
