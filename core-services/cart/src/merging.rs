@@ -78,6 +78,7 @@ async fn transact(
         })
         .collect();
     rows.retain(|cart, row| before.get(cart) != Some(row));
+    rows.values_mut().for_each(|row| row.version += 1);
     let changed: Vec<(&str, &Row)> = rows.iter().map(|(cart, row)| (cart.as_str(), row)).collect();
     if !changed.is_empty() {
         store::write(&mut tx, &changed, now).await?;
@@ -102,7 +103,7 @@ fn apply(
 ) -> Result<Vec<u8>, Failure> {
     let mut cart = kept(rows, &command.cart);
     cart.merge(&command.state);
-    let mut account = rows.get(&command.cart).and_then(|row| row.account);
+    let (mut account, version) = rows.get(&command.cart).map_or((None, 0), |row| (row.account, row.version));
     if let Some((guest, state)) = &command.adopt {
         account = command.account;
         if fresh.remove(guest) {
@@ -118,7 +119,7 @@ fn apply(
     if Cart::decode(&state).is_err() {
         return Err(Code::CartFull.into());
     }
-    rows.insert(command.cart.clone(), Row { state: state.clone(), account });
+    rows.insert(command.cart.clone(), Row { state: state.clone(), account, version });
     Ok(state)
 }
 
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn a_guests_cart_is_adopted_with_what_the_core_kept_of_it() {
         let account = Some(Uuid::from_u128(1));
-        let mut rows = BTreeMap::from([("guest".to_owned(), Row { state: cart(1, 5, 10).encode(), account: None })]);
+        let mut rows = BTreeMap::from([("guest".to_owned(), Row { state: cart(1, 5, 10).encode(), ..Row::default() })]);
         let mut fresh = BTreeSet::from(["guest".to_owned()]);
         let adopt = Some(("guest".to_owned(), cart(2, 3, 11)));
         let command = Command { account, adopt, ..command("own", cart(1, 2, 12)) };
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn a_cart_of_an_account_is_nobody_elses() {
         let owner = Uuid::from_u128(1);
-        let rows = BTreeMap::from([("own".to_owned(), Row { state: Vec::new(), account: Some(owner) })]);
+        let rows = BTreeMap::from([("own".to_owned(), Row { account: Some(owner), ..Row::default() })]);
         let ask = |account| may(&rows, &Command { account, ..command("own", Cart::new()) });
         assert_eq!([ask(Some(owner)), ask(Some(Uuid::from_u128(2))), ask(None)], [true, false, false]);
         let adopt = Some(("own".to_owned(), Cart::new()));

@@ -12,13 +12,27 @@ use uuid::Uuid;
 pub(crate) struct Row {
     pub(crate) state: Vec<u8>,
     pub(crate) account: Option<Uuid>,
+    /// How often it was changed.
+    pub(crate) version: u64,
+}
+
+/// A row's columns `state, account, version`.
+type Columns = (Vec<u8>, Option<Uuid>, i64);
+
+impl From<Columns> for Row {
+    fn from((state, account, version): Columns) -> Self {
+        // A CHECK keeps the column from being negative.
+        Self { state, account, version: version.unsigned_abs() }
+    }
 }
 
 /// One cart.
 pub(crate) async fn read(pool: &PgPool, cart: &str) -> Result<Option<Row>, sqlx::Error> {
-    let row: Option<(Vec<u8>, Option<Uuid>)> =
-        sqlx::query_as("select state, account from cart where cart = $1").bind(cart).fetch_optional(pool).await?;
-    Ok(row.map(|(state, account)| Row { state, account }))
+    let row: Option<Columns> = sqlx::query_as("select state, account, version from cart where cart = $1")
+        .bind(cart)
+        .fetch_optional(pool)
+        .await?;
+    Ok(row.map(Row::from))
 }
 
 /// Makes sure that these carts are there, and locks and reads them. `carts` is sorted, so that transactions wait for
@@ -37,12 +51,12 @@ pub(crate) async fn lock(
     .execute(&mut *connection)
     .await?;
     // A new statement sees what others committed while this one waited.
-    let rows: Vec<(String, Vec<u8>, Option<Uuid>)> =
-        sqlx::query_as("select cart, state, account from cart where cart = any($1) order by cart for update")
+    let rows: Vec<(String, Vec<u8>, Option<Uuid>, i64)> =
+        sqlx::query_as("select cart, state, account, version from cart where cart = any($1) order by cart for update")
             .bind(carts)
             .fetch_all(connection)
             .await?;
-    Ok(rows.into_iter().map(|(cart, state, account)| (cart, Row { state, account })).collect())
+    Ok(rows.into_iter().map(|(cart, state, account, version)| (cart, (state, account, version).into())).collect())
 }
 
 /// Notes guests' carts as adopted and gives back those that were not before. `guests` is sorted.
@@ -61,14 +75,14 @@ pub(crate) async fn note_adopted(
     .await
 }
 
-/// Writes carts that are locked.
+/// Writes carts that are locked; each one's version is one more than before.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     carts: &[(&str, &Row)],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update cart set state = n.state, account = n.account, updated = $4
+        "update cart set state = n.state, account = n.account, version = version + 1, updated = $4
          from unnest($1::text[], $2::bytea[], $3::uuid[]) as n (cart, state, account) where cart.cart = n.cart",
     )
     .bind(carts.iter().map(|(cart, _)| *cart).collect::<Vec<_>>())

@@ -1,6 +1,6 @@
 //! Redis, as something to be without: every failure, every missing value and every timeout is "slower", never an error.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use redis::{AsyncCommands as _, aio::ConnectionManager, aio::ConnectionManagerConfig};
 use tokio::sync::OnceCell;
@@ -9,6 +9,24 @@ use crate::{config, telemetry::metrics};
 
 /// Seconds after a failed connection during which nobody tries again.
 const RETRY_PAUSE_S: u64 = 1;
+
+/// Bytes of a version before the value that it belongs to: big-endian, so that the larger number is the larger text.
+const VERSION_BYTES: usize = 8;
+
+/// Compares byte by byte: Lua compares texts by the server's locale, and its numbers are no 64-bit integers.
+static SET_NEWER: LazyLock<redis::Script> = LazyLock::new(|| {
+    redis::Script::new(
+        r"
+        local kept = redis.call('GETRANGE', KEYS[1], 0, 7)
+        for i = 1, #kept do
+            local a, b = kept:byte(i), ARGV[1]:byte(i)
+            if a > b then return end
+            if a < b then break end
+        end
+        redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+        ",
+    )
+});
 
 /// A connection that may not be there. Cheap to clone.
 #[derive(Clone, Default)]
@@ -53,6 +71,27 @@ impl Redis {
         self.run(|mut connection| async move { connection.set_ex::<_, _, ()>(key, value, seconds).await })
             .await
             .is_some()
+    }
+
+    /// Sets a key unless it holds a later version, so that writers who overtake each other leave the latest behind.
+    /// A value set so is read with [`get_versioned`](Self::get_versioned). `false` when that is not sure.
+    pub async fn set_newer(&self, key: &str, version: u64, value: &[u8], time_to_live: Duration) -> bool {
+        let milliseconds = u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut versioned = version.to_be_bytes().to_vec();
+        versioned.extend_from_slice(value);
+        let versioned = &versioned;
+        self.run(|mut connection| async move {
+            SET_NEWER.key(key).arg(versioned).arg(milliseconds).invoke_async::<()>(&mut connection).await
+        })
+        .await
+        .is_some()
+    }
+
+    /// What [`set_newer`](Self::set_newer) kept; `None` also when Redis is away or slow.
+    pub async fn get_versioned(&self, key: &str) -> Option<(u64, Vec<u8>)> {
+        let value = self.get(key).await?;
+        let (version, value) = value.split_first_chunk::<VERSION_BYTES>()?;
+        Some((u64::from_be_bytes(*version), value.to_vec()))
     }
 
     /// Forgets a key. `false` when that is not sure.

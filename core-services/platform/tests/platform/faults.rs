@@ -95,6 +95,19 @@ async fn redis_away_means_slower_and_never_an_error() {
 }
 
 #[tokio::test]
+async fn a_kept_version_is_never_replaced_by_an_earlier_one() {
+    let toy = Toy::start(Servers::shared().await.unwrap()).await;
+    let redis = toy.running.contexts()[0].redis().clone();
+    let key = format!("versions-{}", std::process::id());
+    // Versions whose bytes and whose decimals are in different orders, and one beyond what a double counts exactly.
+    let (large, largest) = (1_u64 << 53, (1_u64 << 53) + 1);
+    for (version, kept) in [(9, 9), (10, 10), (9, 10), (300, 300), (255, 300), (largest, largest), (large, largest)] {
+        assert!(redis.set_newer(&key, version, version.to_string().as_bytes(), Duration::from_secs(60)).await);
+        assert_eq!(redis.get_versioned(&key).await, Some((kept, kept.to_string().into_bytes())), "after {version}");
+    }
+}
+
+#[tokio::test]
 async fn fail_points_are_armed_in_a_test_database_only() {
     let toy = Toy::start(Servers::shared().await.unwrap()).await;
     assert!(!Failpoints::arm("order.after_hold=abort", &toy.postgres("order")).await.is_armed());
