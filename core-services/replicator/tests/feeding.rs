@@ -240,6 +240,8 @@ async fn after_a_restore_of_the_catalogue_a_snapshot_begins_again_and_what_is_go
     let edge = Edge::start("one").await;
     let core = open(&[&edge]).await;
     core.ask(shop(vec![product("pear", "produce", 1)])).await.unwrap();
+    // In its place before the flag comes: what waits together is put in the order of the keys.
+    converged(&core, &edge).await;
     core.ask(flag("unsaved", 1)).await.unwrap();
     let before = converged(&core, &edge).await;
     // As if a backup from before the flag had been restored.
