@@ -9,6 +9,7 @@
 //! * What ends a session puts it on the deny list, in the same transaction, with an event. Whoever has read the list up
 //!   to a position has missed nothing before it.
 //! * An unknown e-mail takes as long to be refused as a wrong password, and both read the same.
+//! * Who changed whose roles or password is kept, in the same transaction, and never changed.
 //! * Personal data is in `profile` only.
 //!
 //! | subject | what |
@@ -16,6 +17,7 @@
 //! | `identity.v1.{register,sign_in,refresh,sign_out}` | sessions |
 //! | `identity.v1.{account,update}` | the asker's own account |
 //! | `identity.v1.{put_user,users}` | accounts, for admins and the seed |
+//! | `identity.v1.role_changes` | who gave whom which roles, for admins |
 //! | `identity.v1.{revoked,public_keys}` | what other services need to verify sessions |
 //! | publishes | `evt.identity.v1.session_revoked` |
 //! | asks | `catalog.v1.put_views`: the public keys, for edges |
@@ -77,6 +79,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(state.clone(), requests::revoked::revoked)
         .on(state.clone(), requests::public_keys::public_keys)
         .on(state.clone(), requests::put_user::put_user)
+        .on(state.clone(), requests::role_changes::role_changes)
         .on(state, requests::users::users)
         .background("public_keys", move || keys::put_to_edges(publishing.clone()))
         .background("sweep", move || sweep::run(sweeping.clone())))

@@ -1,5 +1,7 @@
 //! All SQL of identity.
 
+pub(crate) mod changes;
+
 use bodega_domain::{
     Timestamp,
     address::Address,
@@ -228,6 +230,11 @@ pub(crate) async fn lock_refresh(
     .bind(hash.as_slice())
     .fetch_optional(connection)
     .await
+}
+
+/// The session of a refresh token, of whichever round.
+pub(crate) async fn session_of_refresh(pool: &PgPool, hash: &[u8; 32]) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar("select session from refresh where hash = $1").bind(hash.as_slice()).fetch_optional(pool).await
 }
 
 /// Gives a session its next tokens in a round, which begins now when it is a new one.

@@ -9,7 +9,8 @@ use bodega_domain::{
     message::{
         catalog::{Views, ViewsPage},
         identity::{
-            Account, PublicKeys, PutUser, Refresh, Register, Revoked, SessionOpened, SignIn, SignOut, Update, Users,
+            Account, PublicKeys, PutUser, Refresh, Register, Revoked, RoleChanges, SessionOpened, SignIn, SignOut,
+            Update, Users,
         },
     },
     token::{PublicKey, Role, Session, from_base64url, verify_session},
@@ -169,7 +170,7 @@ async fn signing_out_ends_the_session_everywhere_and_only_it() {
     let core = Core::open(&[bodega_identity::service(), bodega_catalog::service()], "").await;
     let first = core.ask_as(None, ada()).await.unwrap();
     let other = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await.unwrap();
-    core.ask_as(Some(&first.token), SignOut {}).await.unwrap();
+    core.ask_as(Some(&first.token), SignOut::default()).await.unwrap();
     assert_eq!(code(&core.ask_as(Some(&first.token), Account {}).await), Some(Code::SessionExpired));
     assert_eq!(code(&core.ask_as(None, refresh(&first)).await), Some(Code::SessionExpired));
     core.ask_as(Some(&other.token), Account {}).await.expect("the other session goes on");
@@ -185,6 +186,27 @@ async fn signing_out_ends_the_session_everywhere_and_only_it() {
     })
     .await;
     assert!(body(&views, "revoked", &session.to_string()).is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_access_token_has_run_out_is_ended_with_its_refresh_token() {
+    let core = open().await;
+    let first = core.ask_as(None, ada()).await.unwrap();
+    let other = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await.unwrap();
+    // The access token is not shown at all, as when it has expired.
+    let with = |refresh: &str| SignOut { refresh: Some(refresh.to_owned()) };
+    core.ask_as(None, with(&first.refresh)).await.unwrap();
+    assert_eq!(code(&core.ask_as(None, refresh(&first)).await), Some(Code::SessionExpired));
+    assert_eq!(code(&core.ask_as(Some(&first.token), Account {}).await), Some(Code::SessionExpired));
+    core.ask_as(None, with(&first.refresh)).await.expect("twice is once");
+    for unknown in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+        core.ask_as(None, with(unknown)).await.expect("what is not there is over");
+    }
+    assert_eq!(code(&core.ask_as(None, SignOut::default()).await), Some(Code::Unauthenticated));
+    // A token that was traded meanwhile, in another tab, still tells which session is meant.
+    let newer = core.ask_as(None, refresh(&other)).await.unwrap();
+    core.ask_as(None, with(&other.refresh)).await.unwrap();
+    assert_eq!(code(&core.ask_as(None, refresh(&newer)).await), Some(Code::SessionExpired));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,11 +294,46 @@ async fn admins_make_accounts_with_roles_and_changing_them_ends_old_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_gave_whom_which_roles_is_kept_and_cannot_be_changed() {
+    let core = open().await;
+    let put = |email: &str, roles: Vec<Role>| PutUser {
+        email: email.into(),
+        password: Some(PASSWORD.into()),
+        name: "Someone".into(),
+        roles,
+    };
+    let root = core.ask(put("root@example.org", vec![Role::Admin])).await.unwrap();
+    let token = core.ask_as(None, sign_in("root@example.org", PASSWORD)).await.unwrap().token;
+    let merchant = vec![Role::Merchant(MerchantId::from_u128(3))];
+    let made = core.ask_as(Some(&token), put("m@example.org", vec![])).await.unwrap();
+    for _ in 0..2 {
+        core.ask_as(Some(&token), put("m@example.org", merchant.clone())).await.unwrap();
+    }
+    let page = |cursor| RoleChanges { cursor, limit: Some(2) };
+    let newest = core.ask_as(Some(&token), page(None)).await.unwrap();
+    let [given, opened] = &newest.items[..] else { panic!("{newest:?}") };
+    assert_eq!((given.account, &given.who, given.password), (made.id, &root.id.to_string(), false));
+    assert_eq!((given.before.as_deref(), &given.after), (Some(&[][..]), &merchant), "the same again is no change");
+    assert_eq!((opened.account, opened.before.as_deref(), opened.password), (made.id, None, true));
+    let rest = core.ask_as(Some(&token), page(newest.next_cursor.clone())).await.unwrap();
+    let [first] = &rest.items[..] else { panic!("{rest:?}") };
+    assert_eq!((first.account, first.who.as_str(), rest.next_cursor.as_deref()), (root.id, "service", None));
+    let text = serde_json::to_string(&newest).unwrap();
+    assert!(!text.contains('@'), "ids only: {text}");
+    let theirs = core.ask_as(None, sign_in("m@example.org", PASSWORD)).await.unwrap().token;
+    assert_eq!(code(&core.ask_as(Some(&theirs), page(None)).await), Some(Code::Forbidden));
+    let pool = core.pool("identity").await;
+    for change in ["update role_change set who = 'nobody'", "delete from role_change", "truncate role_change"] {
+        assert!(sqlx::query(change).execute(&pool).await.is_err(), "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_lost_its_meaning_is_swept_away() {
     let mut core = open().await;
     let session = core.ask_as(None, ada()).await.unwrap();
     core.ask_as(None, sign_in("ada@example.org", "wrong one")).await.err().unwrap();
-    core.ask_as(Some(&session.token), SignOut {}).await.unwrap();
+    core.ask_as(Some(&session.token), SignOut::default()).await.unwrap();
     let pool = core.pool("identity").await;
     sqlx::query("update revoked set until = until - interval '1 day'").execute(&pool).await.unwrap();
     sqlx::query("update session set refresh_expires = opened - interval '1 day'").execute(&pool).await.unwrap();

@@ -112,12 +112,14 @@ pub const OPERATIONS: &[Operation] = &[
     edge("identity.v1.refresh", Caller::Anyone, RateClass::Write, Idempotency::None),
     edge("identity.v1.register", Caller::Anyone, RateClass::Credential, Idempotency::None),
     edge("identity.v1.sign_in", Caller::Anyone, RateClass::Credential, Idempotency::None),
-    edge("identity.v1.sign_out", Caller::Account, RateClass::Write, Idempotency::Natural),
+    // Whoever has a refresh token may end its session, also when the access token has run out.
+    edge("identity.v1.sign_out", Caller::Anyone, RateClass::Write, Idempotency::Natural),
     edge("identity.v1.update", Caller::Account, RateClass::Write, Idempotency::Natural),
     core("identity.v1.put_user", Caller::Admin, RateClass::Credential, Idempotency::Natural),
     core("identity.v1.users", Caller::Admin, RateClass::Read, Idempotency::Read),
     internal("identity.v1.public_keys", Idempotency::Read),
     internal("identity.v1.revoked", Idempotency::Read),
+    core("identity.v1.role_changes", Caller::Admin, RateClass::Read, Idempotency::Read),
     // inventory
     core("inventory.v1.adjust", Caller::Merchant, RateClass::Write, Idempotency::Natural),
     core("inventory.v1.levels", Caller::Merchant, RateClass::Read, Idempotency::Read),

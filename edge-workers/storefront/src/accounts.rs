@@ -60,7 +60,7 @@ pub(crate) async fn sign_out<P: Platform>(visit: &Visit<'_, P>) -> Result<(), Fa
     session::end(visit);
     match shopper {
         Ok(Some(shopper)) if shopper.account().is_some() => {
-            ask(visit, Some(&shopper.token), &SignOut {}, READ_MS).await.map_err(AskError::of_read)?;
+            ask(visit, Some(&shopper.token), &SignOut::default(), READ_MS).await.map_err(AskError::of_read)?;
             Ok(())
         }
         Ok(_) => Ok(()),

@@ -56,9 +56,13 @@ pub struct Refresh {
     pub refresh: String,
 }
 
-/// Ends the asker's session.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct SignOut {}
+/// Ends the asker's session, or the one that a refresh token belongs to: an access token may have run out meanwhile.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct SignOut {
+    /// A refresh token of the session. With it, nobody has to ask with an access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<String>,
+}
 
 /// The asker's account.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -136,6 +140,35 @@ pub struct Users {
     pub limit: Option<u32>,
 }
 
+/// Who gave whom which roles, newest first; for admins.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RoleChanges {
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Items a page.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A change of an account by an admin or a service. Ids only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleChange {
+    /// When.
+    pub at: Timestamp,
+    /// Whose account.
+    pub account: AccountId,
+    /// Who did it: an account's id, or `service`.
+    pub who: String,
+    /// The roles before; absent when the account was made.
+    #[serde(default)]
+    pub before: Option<Vec<Role>>,
+    /// The roles since.
+    pub after: Vec<Role>,
+    /// Whether a password was set as well.
+    pub password: bool,
+}
+
 /// A session was ended before its time.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct SessionRevoked {
@@ -156,6 +189,7 @@ requests! {
     PublicKeys => "identity.v1.public_keys", Vec<PublicKey>;
     PutUser => "identity.v1.put_user", AccountView;
     Users => "identity.v1.users", Page<AccountView>;
+    RoleChanges => "identity.v1.role_changes", Page<RoleChange>;
 }
 
 events! {

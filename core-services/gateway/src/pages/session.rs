@@ -178,7 +178,7 @@ async fn sign_in(desk: Desk, context: &Context, exchange: &Exchange, request: Re
     let principal = context.authenticator().principal(Some(&opened.token))?;
     let Some(theirs) = Some(desk).filter(|desk| desk.admits(&principal)).or_else(|| Desk::of(&principal)) else {
         // The session is of no use here, so it is not left behind.
-        let _ended = context.bus().request(&SignOut {}, &limits(Some(opened.token))).await;
+        let _ended = context.bus().request(&SignOut::default(), &limits(Some(opened.token))).await;
         let failure =
             Failure::new(Code::Forbidden, "These pages are for merchants and admins. Shoppers sign in at the shop.");
         return Ok(html(403, sign_in_page(desk, &next, &email, Some(&failure)), None));
@@ -195,9 +195,11 @@ pub(super) fn sign_out_route(desk: Desk) -> MethodRouter<Context> {
             return html(403, document(desk, None, None, &page), None);
         }
         if let Some(tokens) = Tokens::of(desk, &headers) {
-            let asked = RequestContext::bearer(exchange.request_id, Some(tokens.access))
+            // Not with the access token: after ten minutes it is refused, and the session would live on for a month.
+            let asked = RequestContext::bearer(exchange.request_id, None)
                 .with_deadline(context.clock().now().plus_ms(REQUEST_TIMEOUT_MS));
-            if let Err(error) = context.bus().request(&SignOut {}, &asked).await {
+            let sign_out = SignOut { refresh: Some(tokens.refresh) };
+            if let Err(error) = context.bus().request(&sign_out, &asked).await {
                 tracing::info!(%error, "a session was not ended; it ends by itself");
             }
         }

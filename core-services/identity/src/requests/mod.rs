@@ -6,6 +6,7 @@ pub(crate) mod put_user;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod revoked;
+pub(crate) mod role_changes;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod update;

@@ -22,7 +22,7 @@ use crate::{
 /// Somebody else may make the same account meanwhile: then it is there at the second look.
 const LOOKS_MAX: usize = 2;
 
-pub(crate) async fn put_user(state: Arc<State>, _call: Call, request: PutUser) -> Result<AccountView, Failure> {
+pub(crate) async fn put_user(state: Arc<State>, call: Call, request: PutUser) -> Result<AccountView, Failure> {
     let (email, name) = (request.email.trim().to_owned(), request.name.trim().to_owned());
     let mut v = Validation::new();
     v.check(is_email(&email), "/email", "email", "This is not an e-mail address.");
@@ -32,17 +32,18 @@ pub(crate) async fn put_user(state: Arc<State>, _call: Call, request: PutUser) -
         password::check(&mut v, password);
     }
     v.finish()?;
+    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
     for _ in 0..LOOKS_MAX {
         let known = store::by_email(state.context.postgres().pool(), &email).await.map_err(database)?;
         if let Some(known) = known {
-            return change(&state, known, name, request).await.map(AccountRow::view);
+            return change(&state, &who, known, name, request).await.map(AccountRow::view);
         }
         let hash = match &request.password {
             Some(password) => Some(state.passwords.hash(password.clone()).await?),
             None => None,
         };
         let account = new_account(&state, (email.clone(), name.clone()), hash, request.roles.clone())?;
-        if insert(&state, &account).await? {
+        if insert(&state, &who, &account).await? {
             return Ok(account.view());
         }
     }
@@ -50,7 +51,7 @@ pub(crate) async fn put_user(state: Arc<State>, _call: Call, request: PutUser) -
 }
 
 /// `false` when the e-mail was taken meanwhile.
-async fn insert(state: &State, account: &AccountRow) -> Result<bool, Failure> {
+async fn insert(state: &State, who: &str, account: &AccountRow) -> Result<bool, Failure> {
     let now = state.context.clock().now();
     let inserted = state
         .context
@@ -58,9 +59,11 @@ async fn insert(state: &State, account: &AccountRow) -> Result<bool, Failure> {
         .transaction(|mut tx| {
             Box::pin(async move {
                 match store::insert_account(&mut tx, account, now).await {
-                    Err(error) if is_taken(&error) => Err(TransactionError::Refused(())),
-                    other => Ok(other?),
+                    Err(error) if is_taken(&error) => return Err(TransactionError::Refused(())),
+                    other => other?,
                 }
+                store::changes::note(&mut tx, who, None, account, now).await?;
+                Ok(())
             })
         })
         .await;
@@ -72,7 +75,13 @@ async fn insert(state: &State, account: &AccountRow) -> Result<bool, Failure> {
 }
 
 /// What was opened with an old password or carries old roles ends.
-async fn change(state: &State, known: AccountRow, name: String, request: PutUser) -> Result<AccountRow, Failure> {
+async fn change(
+    state: &State,
+    who: &str,
+    known: AccountRow,
+    name: String,
+    request: PutUser,
+) -> Result<AccountRow, Failure> {
     let mut account = AccountRow { name, roles: Json(request.roles), ..known.clone() };
     if let Some(password) = request.password
         && !state.passwords.verify(password.clone(), known.password.clone()).await?
@@ -83,7 +92,7 @@ async fn change(state: &State, known: AccountRow, name: String, request: PutUser
     if !ends && account.name == known.name {
         return Ok(account);
     }
-    let row = &account;
+    let (row, before) = (&account, &known);
     let denied: Vec<(SessionId, _)> = state
         .context
         .postgres()
@@ -94,6 +103,7 @@ async fn change(state: &State, known: AccountRow, name: String, request: PutUser
                     return Ok(Vec::new());
                 }
                 let now = state.context.clock().now();
+                store::changes::note(&mut tx, who, Some(before), row, now).await?;
                 let denied = store::end_sessions(&mut tx, Which::AllOf(row.id), now).await?;
                 outbox::append(&mut tx, &events(state, &denied)).await?;
                 Ok::<_, TransactionError<Failure>>(denied)

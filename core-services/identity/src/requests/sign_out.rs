@@ -1,4 +1,4 @@
-//! `identity.v1.sign_out`
+//! `identity.v1.sign_out`: ends a session for whoever has an access token that counts, or any of its refresh tokens.
 
 use std::sync::Arc;
 
@@ -8,14 +8,25 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, TransactionError, outbox};
 
-use super::{asker, events};
+use super::{asker, database, events};
 use crate::{
     State,
+    session::refresh_hash,
     store::{self, Which},
 };
 
-pub(crate) async fn sign_out(state: Arc<State>, call: Call, _: SignOut) -> Result<Done, Failure> {
-    let (_, session) = asker(&call)?;
+pub(crate) async fn sign_out(state: Arc<State>, call: Call, request: SignOut) -> Result<Done, Failure> {
+    let session = match request.refresh {
+        None => asker(&call)?.1,
+        Some(token) => {
+            // Of whichever round: whoever has it may have it from the owner only, and an ended session harms nobody.
+            let Some(hash) = refresh_hash(&token) else { return Ok(Done {}) };
+            let known = store::session_of_refresh(state.context.postgres().pool(), &hash).await.map_err(database)?;
+            // One that is not known is over already, which is what was asked for.
+            let Some(session) = known else { return Ok(Done {}) };
+            session
+        }
+    };
     let own = &*state;
     let denied = state
         .context
