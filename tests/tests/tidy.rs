@@ -209,6 +209,87 @@ fn links_in_documents_lead_somewhere() {
     none("links to nothing", &dead);
 }
 
+/// Folders at the root, as documents name them.
+const ROOTS: [&str; 9] =
+    [".ci", ".github", "core-services", "deploy", "docs", "edge-workers", "shared-domain", "tests", "wasm-plugins"];
+const ENDINGS: [&str; 10] = ["css", "json", "md", "mjs", "patch", "png", "rs", "sql", "toml", "txt"];
+
+/// What stands between backticks and can only be a path: it begins with a folder of ours or ends like a file.
+fn paths_in(line: &str) -> Vec<String> {
+    let code = line.split('`').skip(1).step_by(2);
+    let is_path = |word: &&str| {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./{},".contains(letter);
+        let first = word.split('/').next().unwrap_or_default();
+        let ending = Path::new(word).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        word.contains('/')
+            && word.chars().all(plain)
+            && !["target", ".local", ""].contains(&first)
+            && (ROOTS.contains(&first) || ENDINGS.contains(&ending))
+    };
+    code.filter(is_path).flat_map(alternatives).collect()
+}
+
+/// `a/{b,c}.rs` is `a/b.rs` and `a/c.rs`.
+fn alternatives(path: &str) -> Vec<String> {
+    match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
+        Some((before, (list, after))) => list.split(',').map(|one| format!("{before}{one}{after}")).collect(),
+        None => vec![path.to_owned()],
+    }
+}
+
+#[test]
+fn paths_in_documents_lead_somewhere() {
+    let files: Vec<String> = files().iter().map(|file| format!("/{}", file.display())).collect();
+    let is_there = |path: &str| {
+        let path = path.trim_end_matches('/');
+        let (file, folder) = (format!("/{path}"), format!("/{path}/"));
+        files.iter().any(|known| known.ends_with(&file) || known.contains(&folder))
+    };
+    let documents = with_ending("md").into_iter().filter(|(file, _)| {
+        file.parent() == Some(Path::new("docs")) || ROOT_DOCUMENTS.iter().any(|name| file == Path::new(name))
+    });
+    let mut dead = Vec::new();
+    for (file, text) in documents {
+        for (number, line) in text.lines().enumerate() {
+            let gone = paths_in(line).into_iter().filter(|path| !is_there(path));
+            dead.extend(gone.map(|path| format!("{}:{}: {path}", file.display(), number + 1)));
+        }
+    }
+    none("paths to nothing", &dead);
+}
+
+const ROOT_DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"];
+
+/// Rows of the code map: folders, what they are, where to begin in them.
+#[test]
+fn the_code_map_is_true_and_whole() {
+    let root = workspace_root();
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let map = text.split("## Code map").nth(1).and_then(|rest| rest.split("\n\n").nth(1)).expect("the code map");
+    let mut wrong = Vec::new();
+    let mut mapped: BTreeSet<String> = BTreeSet::new();
+    for row in map.lines().skip(2) {
+        let cells: Vec<Vec<&str>> = row.split('|').map(|cell| cell.split('`').skip(1).step_by(2).collect()).collect();
+        let folders: Vec<&str> = cells[1].iter().copied().filter(|folder| !folder.contains('<')).collect();
+        mapped.extend(folders.iter().map(|folder| folder.trim_end_matches('/').to_owned()));
+        wrong.extend(folders.iter().filter(|folder| !root.join(folder).is_dir()).map(|it| (*it).to_owned()));
+        let begin = cells[3].iter().filter(|_| !folders.is_empty());
+        let gone = begin.filter(|file| {
+            !root.join(file).is_file() && !folders.iter().any(|folder| root.join(folder).join(file).is_file())
+        });
+        wrong.extend(gone.map(|file| format!("{row}: {file}")));
+    }
+    none("the code map names what is not there", &wrong);
+    let is_service = |folder: &str| root.join(folder).join("migrations").is_dir() || folder == "core-services/gateway";
+    let crates = files().into_iter().filter(|file| file.ends_with("Cargo.toml") && file.components().count() == 3);
+    let crates = crates.filter_map(|file| Some(file.parent()?.to_str()?.to_owned()));
+    let unmapped: Vec<String> = crates
+        .filter(|it| !is_service(it) && !mapped.contains(it))
+        .filter(|it| !mapped.iter().any(|folder| it.starts_with(&format!("{folder}/"))))
+        .collect();
+    none("crates that the code map leaves out", &unmapped);
+}
+
 #[test]
 fn the_list_of_errors_is_the_list_of_codes() {
     let document = workspace_root().join("docs/ERRORS.md");

@@ -48,7 +48,8 @@ impl RateLimiter {
     }
 }
 
-/// Nobody in particular has no bucket: the edge limits those by address, which the core does not see.
+/// Nobody in particular has no bucket: the core does not see addresses. Queues bound such calls, and services limit what
+/// costs them most.
 fn key(principal: &Principal) -> Option<u128> {
     match principal {
         Principal::Guest { session } => Some(session.as_u128()),
