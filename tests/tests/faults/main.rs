@@ -19,6 +19,16 @@ async fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().await
 }
 
+/// Whether the storefront under test is the one in workerd.
+fn in_workerd() -> bool {
+    std::env::var("BODEGA_TEST_RUNTIME").is_ok_and(|runtime| runtime == "cloudflare")
+}
+
+/// A shop with one edge, of the build under test.
+async fn opened() -> OpenShop {
+    OpenShop::start(if in_workerd() { 0 } else { 1 }).await
+}
+
 /// A shopper with something in the cart and a quote for it.
 async fn quoted(shop: &OpenShop) -> (Shopper, Value) {
     let shopper = shop.shopper(0);
