@@ -192,9 +192,9 @@ pub enum IngestStep {
         batch: String,
         /// Random name of this request.
         by: String,
-        /// Change of the number of live keys.
+        /// Change of the number of live keys; with the last batch of a snapshot their number.
         live_keys: i64,
-        /// Change of the digest, modulo 2^64.
+        /// Change of the digest, modulo 2^64; with the last batch of a snapshot the digest.
         digest: u64,
     },
 }
@@ -228,11 +228,22 @@ pub fn advance(position: &EdgePosition, step: &IngestStep) -> Result<EdgePositio
             next.last.clone_from(batch);
             next.position = header.to;
             next.ready = position.ready || header.complete;
-            next.live_keys = position.live_keys.saturating_add(*live_keys);
-            next.digest = position.digest.wrapping_add(*digest);
+            if completes(header) {
+                // Changes of a batch that was half written and never committed are in nobody's sum: counted anew, they are.
+                (next.live_keys, next.digest) = (*live_keys, *digest);
+            } else {
+                next.live_keys = position.live_keys.saturating_add(*live_keys);
+                next.digest = position.digest.wrapping_add(*digest);
+            }
         }
     }
     Ok(next)
+}
+
+/// Whether a batch is the last one of a snapshot: every manifest is looked at then, and the totals are counted anew.
+#[must_use]
+pub fn completes(header: &BatchHeader) -> bool {
+    header.kind == BatchKind::Snapshot && header.complete
 }
 
 /// Whether a batch is exactly the next one here.
@@ -262,6 +273,13 @@ pub fn entry_digest(full_key: &str, version: i64) -> u64 {
 }
 
 impl Manifest {
+    /// Live keys and sum of digests of this bucket.
+    #[must_use]
+    pub fn totals(&self) -> (i64, u64) {
+        let digest = self.0.values().fold(0_u64, |sum, (_, digest, _)| sum.wrapping_add(*digest));
+        (i64::try_from(self.0.len()).unwrap_or(i64::MAX), digest)
+    }
+
     /// Notes an entry and returns the change of live keys and digest. An older version than the one held changes
     /// nothing, and `None` says so: the value must not be written either.
     pub fn note(&mut self, full_key: &str, version: i64, live: bool, generation: u32) -> Option<(i64, u64)> {
@@ -348,6 +366,20 @@ mod tests {
         let mut again = header(BatchKind::Snapshot, 0, 5, "d");
         again.epoch = "two".into();
         assert_eq!(accept(&moved, &again, "s2").unwrap().epoch, "two", "after a restore a snapshot begins again");
+    }
+
+    #[test]
+    fn the_last_batch_of_a_snapshot_sets_the_totals_and_every_other_changes_them() {
+        // One key too many and a strange digest: a half-written batch was never committed.
+        let drifted = EdgePosition { live_keys: 40, digest: 3, ..EdgePosition::default() };
+        let mut part = header(BatchKind::Snapshot, 0, 5, NO_BATCH);
+        part.complete = false;
+        let begun = accept(&drifted, &part, "s1").unwrap();
+        assert_eq!((begun.live_keys, begun.digest), (41, 10));
+        let complete = accept(&begun, &header(BatchKind::Snapshot, 5, 10, "s1"), "s2").unwrap();
+        assert_eq!((complete.live_keys, complete.digest), (1, 7));
+        let moved = accept(&complete, &header(BatchKind::Delta, 10, 11, "s2"), "d").unwrap();
+        assert_eq!((moved.live_keys, moved.digest), (2, 14));
     }
 
     #[test]

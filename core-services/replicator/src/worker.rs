@@ -65,8 +65,7 @@ struct Worker {
     position: Option<EdgePosition>,
     asked_at: Timestamp,
     compared_at: Timestamp,
-    /// The generation of a snapshot that was begun because digests differed: not begun again for the same reason.
-    repaired: Option<u32>,
+    repair: Repair,
     /// Something that operators should know although the edge is fed.
     problem: Option<String>,
     head: i64,
@@ -113,7 +112,7 @@ async fn begin(state: &Arc<State>, edge: &Edge) -> Result<Option<Worker>, sqlx::
         asked_at: now,
         // At the first rest, and then every minute.
         compared_at: Timestamp::default(),
-        repaired: None,
+        repair: Repair::default(),
         problem: None,
         head: 0,
     }))
@@ -326,23 +325,38 @@ impl Worker {
         Ok(Round::UpToDate)
     }
 
-    /// Digests of one position must be equal. An edge whose digest differs gets a snapshot, once.
+    /// Digests of one position must be equal.
     fn compare(&mut self, position: &EdgePosition, digests: &DigestsAnswer, now: Timestamp) {
         if digests.epoch != position.epoch || digests.position != position.position {
             // The log went on; the next look will find them together.
             return;
         }
         self.compared_at = now;
-        if totals(digests) == Some((position.live_keys, position.digest)) {
-            self.problem = None;
-            return;
-        }
-        self.problem = Some("its digest differs from the catalogue's".to_owned());
-        if self.repaired != Some(position.generation) {
+        let equal = totals(digests) == Some((position.live_keys, position.digest));
+        self.problem = (!equal).then(|| "its digest differs from the catalogue's".to_owned());
+        if self.repair.is_due(equal, position.generation) {
             tracing::warn!(edge = self.edge.id, "digests differ; the edge gets a snapshot");
-            self.repaired = Some(position.generation.saturating_add(1));
             self.snapshot = None;
         }
+    }
+}
+
+/// The generation of the snapshot that was begun because digests differed.
+#[derive(Default)]
+struct Repair(Option<u32>);
+
+impl Repair {
+    /// Whether an edge gets a snapshot: when its digest differs, and not again while the one for that reason did not help.
+    fn is_due(&mut self, equal: bool, generation: u32) -> bool {
+        if equal {
+            self.0 = None;
+            return false;
+        }
+        let due = self.0 != Some(generation);
+        if due {
+            self.0 = Some(generation.saturating_add(1));
+        }
+        due
     }
 }
 
@@ -368,6 +382,16 @@ mod tests {
     fn an_edge_that_fails_is_asked_less_and_less_often() {
         let waits: Vec<u128> = [1, 2, 3, 10, u32::MAX].map(|n| backoff(n).as_millis()).to_vec();
         assert_eq!(waits, [100, 200, 400, 3_000, 3_000]);
+    }
+
+    #[test]
+    fn digests_that_differ_are_worth_a_snapshot_and_no_second_one_unless_the_first_helped() {
+        let mut repair = Repair::default();
+        assert!(!repair.is_due(true, 1));
+        assert!(repair.is_due(false, 1));
+        assert!(!repair.is_due(false, 2), "the snapshot did not help");
+        assert!(!repair.is_due(true, 2));
+        assert!(repair.is_due(false, 2), "equal in between: another reason");
     }
 
     #[test]

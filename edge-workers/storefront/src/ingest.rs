@@ -9,7 +9,8 @@ use bodega_domain::{
     Code, Failure,
     catalog::ViewEntry,
     replication::{
-        self, Batch, BatchError, BatchKind, EdgePosition, IngestStep, MANIFEST_BUCKETS, Manifest, bucket, open,
+        self, Batch, BatchError, BatchKind, EdgePosition, IngestStep, MANIFEST_BUCKETS, Manifest, bucket, completes,
+        open,
     },
     token::base64url,
 };
@@ -39,7 +40,7 @@ struct StoredManifest {
     keys: Manifest,
 }
 
-/// What a batch changed.
+/// What a batch changed, or with the last one of a snapshot what there is.
 #[derive(Default)]
 struct Change {
     live_keys: i64,
@@ -138,7 +139,7 @@ async fn out_of_order<P: Platform>(visit: &Visit<'_, P>, error: &BatchError) -> 
 async fn write<P: Platform>(platform: &P, batch: &Batch, begun: &EdgePosition) -> Result<Change, KvError> {
     let begins = batch.header.kind == BatchKind::Snapshot && batch.header.from == 0;
     let generation = if begins { begun.generation.saturating_add(1) } else { begun.generation };
-    let completes = batch.header.kind == BatchKind::Snapshot && batch.header.complete;
+    let completes = completes(&batch.header);
     let mut buckets: BTreeMap<u8, Vec<(String, &ViewEntry)>> = BTreeMap::new();
     if completes {
         buckets.extend((0..MANIFEST_BUCKETS).map(|bucket| (bucket, Vec::new())));
@@ -155,6 +156,8 @@ async fn write<P: Platform>(platform: &P, batch: &Batch, begun: &EdgePosition) -
     Ok(change)
 }
 
+/// Gives back what changed in a bucket, or with the last batch of a snapshot what is in it: a batch that was half written
+/// and never came again has left its keys in the manifest and its change in no position.
 async fn write_bucket<P: Platform>(
     platform: &P,
     bucket: u8,
@@ -168,7 +171,7 @@ async fn write_bucket<P: Platform>(
     let mut manifest: StoredManifest = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     if manifest.batch == batch {
         // This very batch was written before and its position was not: every value below is there already.
-        return Ok((manifest.live_keys, manifest.digest));
+        return Ok(if completes { manifest.keys.totals() } else { (manifest.live_keys, manifest.digest) });
     }
     let mut change = Change::default();
     let mut writes: Vec<(String, Option<Vec<u8>>)> = Vec::new();
@@ -199,7 +202,7 @@ async fn write_bucket<P: Platform>(
         (manifest.live_keys, manifest.digest) = (change.live_keys, change.digest);
         platform.kv_put(&name, serde_json::to_vec(&manifest).unwrap_or_default()).await?;
     }
-    Ok((change.live_keys, change.digest))
+    Ok(if completes { manifest.keys.totals() } else { (change.live_keys, change.digest) })
 }
 
 /// Keys that an earlier snapshot wrote and this one did not.

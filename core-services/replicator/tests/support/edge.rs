@@ -19,7 +19,7 @@ use axum::{
 };
 use bodega_domain::{
     catalog::ViewEntry,
-    replication::{Batch, BatchError, BatchKind, EdgePosition, IngestStep, Manifest, advance, open},
+    replication::{Batch, BatchError, BatchKind, EdgePosition, IngestStep, Manifest, advance, completes, open},
     token::PublicKey,
 };
 use bodega_platform::Clock;
@@ -186,15 +186,14 @@ impl Store {
                 self.keep(key, entry);
             }
         }
-        if batch.header.kind == BatchKind::Snapshot && batch.header.complete {
+        if completes(&batch.header) {
             let stale: Vec<String> =
                 self.manifest.0.iter().filter(|(_, held)| held.2 != generation).map(|(key, _)| key.clone()).collect();
             for key in stale {
-                let (_, d, _) = self.manifest.0.remove(&key).unwrap();
-                live_keys -= 1;
-                digest = digest.wrapping_sub(d);
+                self.manifest.0.remove(&key);
                 self.views.remove(&key);
             }
+            (live_keys, digest) = self.manifest.totals();
         }
         self.mark = Some((batch.hash.clone(), live_keys, digest));
         (live_keys, digest)
