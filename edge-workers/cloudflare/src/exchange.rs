@@ -1,7 +1,7 @@
 //! HTTP as the runtime has it, and as the storefront wants it.
 
 use bodega_domain::limits::{EDGE_BODY_BYTES_MAX, REPLICATION_BATCH_BYTES_MAX};
-use bodega_storefront::platform::{CLIENT_ADDRESS, Request, Response};
+use bodega_storefront::platform::{CLIENT_ADDRESS, REQUEST_ID, Request, Response};
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use worker::Headers;
@@ -27,6 +27,8 @@ pub(crate) async fn request(mut from: worker::Request) -> worker::Result<Request
         headers.append(name, value);
     }
     headers.remove(CLIENT_ADDRESS);
+    // The runtime names no requests: this one is a client's own.
+    headers.remove(REQUEST_ID);
     if let Some(address) = headers.get(CONNECTING_IP).cloned() {
         headers.insert(CLIENT_ADDRESS, address);
     }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     cart,
-    core_link::{AskError, ask, unavailable},
+    core_link::{AskError, Patience, ask, ask_with, unavailable},
     platform::Platform,
     session::{self, Shopper},
     visit::Visit,
@@ -27,6 +27,8 @@ const QUOTE_MS: i64 = 4_000;
 const OUTCOME_MS: i64 = 3_000;
 /// Remembers until when a checkout may still succeed, for the page that waits for it.
 const COOKIE: &str = "bodega_checkout";
+/// The same for clients without a cookie jar: opaque, and for one key only.
+const HEADER: &str = "bodega-checkout";
 
 /// Asks what the session's cart costs.
 #[derive(Debug, Default, Deserialize)]
@@ -127,7 +129,7 @@ pub(crate) async fn place<P: Platform>(
         client_bucket: session::client_bucket(visit),
         return_url: Some(format!("{}/checkout/{}", visit.origin(), path_segment(key))),
     };
-    match ask(visit, Some(&shopper.token), &request, PLACE_DEADLINE_MS).await {
+    match ask_with(visit, Some(&shopper.token), &request, Patience::strictly(PLACE_DEADLINE_MS)).await {
         Ok(order) => {
             cart::ordered(visit, Some(shopper), &order, &[&request.quote, key]).await;
             Ok(Placed::Order(Box::new(order)))
@@ -198,15 +200,19 @@ pub(crate) fn path_segment(text: &str) -> String {
 }
 
 fn remember_deadline<P: Platform>(visit: &Visit<'_, P>, key: &str, deadline: Timestamp) {
-    visit.set_cookie(COOKIE, &format!("{:08x}.{}", cart::mark(key), deadline.unix_ms()), 600);
+    let value = format!("{:08x}.{}", cart::mark(key), deadline.unix_ms());
+    visit.set_cookie(COOKIE, &value, 600);
+    visit.answer_header(HEADER, value);
 }
 
-/// The deadline as the client tells it: in the address, or in the cookie that it got with `outcome_unknown`.
+/// The deadline as the client tells it: in the address, or in the header or cookie that it got with an answer that knew no
+/// outcome.
 fn told_deadline<P: Platform>(visit: &Visit<'_, P>, key: &str) -> Option<Timestamp> {
-    let of_query = visit.query("deadline").and_then(|ms| ms.parse().ok());
-    let of_cookie = || {
-        let mark = format!("{:08x}", cart::mark(key));
-        visit.cookies(COOKIE).find_map(|value| value.split_once('.').filter(|(m, _)| *m == mark)?.1.parse().ok())
+    let mark = format!("{:08x}", cart::mark(key));
+    let remembered = || {
+        let values = visit.header(HEADER).into_iter().chain(visit.cookies(COOKIE));
+        values.filter_map(|value| value.trim().split_once('.')).find(|(of, _)| *of == mark)?.1.parse().ok()
     };
-    of_query.or_else(of_cookie).map(Timestamp::from_unix_ms)
+    let of_query = visit.query("deadline").and_then(|ms| ms.parse().ok());
+    of_query.or_else(remembered).map(Timestamp::from_unix_ms)
 }

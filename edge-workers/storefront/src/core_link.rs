@@ -10,6 +10,29 @@ use crate::{
     visit::Visit,
 };
 
+/// Milliseconds that a request may reach the core after it has been given up here. The deadline is read on another
+/// machine's clock, which may be ahead; what is given up here is read, merged or keyed, and may well be done.
+const CLOCK_SLACK_MS: i64 = 5_000;
+
+/// How long an answer is waited for, and until when the core may begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    wait_ms: i64,
+    slack_ms: i64,
+}
+
+impl Patience {
+    /// Waits so many milliseconds; a core whose clock is ahead by less than [`CLOCK_SLACK_MS`] answers all the same.
+    pub(crate) const fn of(wait_ms: i64) -> Self {
+        Self { wait_ms, slack_ms: CLOCK_SLACK_MS }
+    }
+
+    /// The same, where the core must not begin once nobody waits any more.
+    pub(crate) const fn strictly(wait_ms: i64) -> Self {
+        Self { wait_ms, slack_ms: 0 }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum AskError {
@@ -49,17 +72,26 @@ pub(crate) fn unavailable() -> Failure {
     .retry_after_s(2)
 }
 
-/// Asks a service with the shopper's own token and waits at most `budget_ms`.
+/// Asks a service with the shopper's own token and waits at most `wait_ms`.
 pub(crate) async fn ask<P: Platform, R: Request>(
     visit: &Visit<'_, P>,
     token: Option<&str>,
     request: &R,
-    budget_ms: i64,
+    wait_ms: i64,
+) -> Result<R::Answer, AskError> {
+    ask_with(visit, token, request, Patience::of(wait_ms)).await
+}
+
+/// The same with a patience of one's own.
+pub(crate) async fn ask_with<P: Platform, R: Request>(
+    visit: &Visit<'_, P>,
+    token: Option<&str>,
+    request: &R,
+    patience: Patience,
 ) -> Result<R::Answer, AskError> {
     visit.count_core_call();
-    let deadline_ms = visit.platform.now_ms().saturating_add(budget_ms);
     let trace = visit.header(header::TRACE).filter(|trace| is_trace(trace));
-    match ask_by(visit.platform, &visit.id, token, trace, request, deadline_ms).await {
+    match ask_by(visit.platform, &visit.id, token, trace, request, patience).await {
         Ok(answer) => Ok(answer),
         Err((error, None)) => Err(error),
         Err((error, Some(detail))) => {
@@ -76,11 +108,12 @@ pub(crate) async fn ask_by<P: Platform, R: Request>(
     token: Option<&str>,
     trace: Option<&str>,
     request: &R,
-    deadline_ms: i64,
+    patience: Patience,
 ) -> Result<R::Answer, (AskError, Option<String>)> {
     let payload = serde_json::to_vec(request)
         .map_err(|error| (AskError::Refused(Failure::internal()), Some(error.to_string())))?;
-    let deadline = deadline_ms.to_string();
+    let deadline_ms = platform.now_ms().saturating_add(patience.wait_ms);
+    let deadline = deadline_ms.saturating_add(patience.slack_ms).to_string();
     let mut headers = vec![(header::REQUEST_ID, request_id), (header::DEADLINE, deadline.as_str())];
     headers.extend(token.map(|token| (header::TOKEN, token)));
     headers.extend(trace.map(|trace| (header::TRACE, trace)));

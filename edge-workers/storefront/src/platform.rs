@@ -147,6 +147,10 @@ pub enum MediaError {
 /// Header in which a runtime tells the shopper's address; it must drop one that came from outside. Absent: not known.
 pub const CLIENT_ADDRESS: &str = "bodega-client-address";
 
+/// Header in which a runtime tells the id that it has given the request; it must drop one that came from outside, or a
+/// client could choose ids that collide. Absent: the storefront makes one.
+pub const REQUEST_ID: &str = "bodega-request-id";
+
 /// The runtime, as the storefront sees it. Cheap to clone: deferred work takes its own handle.
 #[allow(async_fn_in_trait)]
 pub trait Platform: Clone + 'static {

@@ -2,16 +2,15 @@
 
 use bodega_domain::{
     Code, Failure,
-    message::header::REQUEST_ID,
     token::{base64url, sha256},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use maud::Markup;
 use serde::Serialize;
 
 use crate::{
     pages,
-    platform::{Platform, Response},
+    platform::{Platform, REQUEST_ID, Response},
     visit::{Face, Visit},
 };
 
@@ -148,12 +147,11 @@ pub(crate) fn problem(request_id: &str, failure: &Failure) -> Response {
     body(status(code.http_status()), "application/problem+json", bytes)
 }
 
-/// What every answer carries: the request's id, cookies, security headers; and the answer to `If-None-Match` and `HEAD`.
+/// What every answer carries: the request's id, cookies, security headers; and the answer to `If-None-Match`. An answer to
+/// `HEAD` keeps its body: the runtime tells its length and drops it.
 pub(crate) fn finish<P: Platform>(visit: &Visit<'_, P>, mut response: Response) -> Response {
     let headers = &mut response.headers;
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(REQUEST_ID.as_bytes()), HeaderValue::from_str(&visit.id)) {
-        headers.insert(name, value);
-    }
+    set(headers, REQUEST_ID, &visit.id);
     set(headers, "x-content-type-options", "nosniff");
     for (name, value) in [
         ("content-security-policy", CONTENT_SECURITY_POLICY),
@@ -179,9 +177,6 @@ pub(crate) fn finish<P: Platform>(visit: &Visit<'_, P>, mut response: Response) 
     if visit.is_read() && response.status == StatusCode::OK && unchanged(visit, &response.headers) {
         response.status = StatusCode::NOT_MODIFIED;
         response.headers.remove(header::CONTENT_TYPE);
-        response.body.clear();
-    }
-    if visit.request.method == Method::HEAD {
         response.body.clear();
     }
     response

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use bodega_domain::{Timestamp, id::RequestId};
 use http::{HeaderMap, Method, StatusCode, header};
 
-use crate::platform::{Platform, Request, setting};
+use crate::platform::{Platform, REQUEST_ID, Request, setting};
 
 /// Who reads the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +34,10 @@ pub(crate) struct Visit<'a, P: Platform> {
 impl<'a, P: Platform> Visit<'a, P> {
     pub(crate) fn new(platform: &'a P, request: &'a Request) -> Self {
         let now_ms = platform.now_ms();
-        let mut random = [0; 10];
-        platform.random(&mut random);
         Self {
             platform,
             request,
-            id: RequestId::new(now_ms, random).to_string(),
+            id: request_id(platform, request, now_ms).to_string(),
             now: Timestamp::from_unix_ms(now_ms),
             face: face(request),
             cookies: cookies(&request.headers),
@@ -157,6 +155,16 @@ impl<'a, P: Platform> Visit<'a, P> {
         });
         self.platform.log(&line.to_string());
     }
+}
+
+/// The id that the runtime has given the request, so that a fault which it answers itself has the same; else a new one.
+fn request_id<P: Platform>(platform: &P, request: &Request, now_ms: i64) -> RequestId {
+    let told = request.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    told.and_then(|id| id.parse().ok()).unwrap_or_else(|| {
+        let mut random = [0; 10];
+        platform.random(&mut random);
+        RequestId::new(now_ms, random)
+    })
 }
 
 fn face(request: &Request) -> Face {

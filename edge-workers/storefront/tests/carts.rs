@@ -90,6 +90,31 @@ fn a_change_within_a_second_of_another_reaches_the_core_as_well() {
 }
 
 #[test]
+fn a_push_that_is_lost_is_made_once_more() {
+    let (edge, other) = Edge::pair();
+    let mut browser = Client::new(&edge);
+    browser.get("/api/v1/cart");
+    let named = browser.jar["bodega_cart"].clone();
+    edge.pass_ms(10);
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 1}));
+    edge.lose_next(1);
+    edge.run_deferred();
+    let mut elsewhere = Client::new(&other);
+    // It knows which cart it is and nothing of what is in it.
+    elsewhere.jar.insert("bodega_cart".into(), named);
+    assert_eq!(elsewhere.cart(), [("TEA".to_owned(), 1)].into());
+}
+
+#[test]
+fn an_edge_whose_clock_is_behind_the_core_s_is_in_touch_all_the_same() {
+    let edge = Edge::stocked();
+    edge.core.ahead_ms.set(1_000);
+    let mut browser = Client::new(&edge);
+    let cart = browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 1})).json();
+    assert_eq!(cart["synced"], true);
+}
+
+#[test]
 fn the_core_is_asked_about_a_cart_at_most_once_in_five_seconds_of_reading() {
     let edge = Edge::stocked();
     let mut browser = Client::new(&edge);

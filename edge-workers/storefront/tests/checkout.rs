@@ -117,6 +117,44 @@ fn an_unknown_key_becomes_final_when_it_can_no_longer_succeed() {
 }
 
 #[test]
+fn an_unknown_key_becomes_final_for_a_program_that_keeps_headers_and_no_cookies() {
+    let edge = Edge::stocked();
+    let mut program = Client::new(&edge);
+    let first = program.send_apart("GET", "/api/v1/checkout/never-sent", &[], b"");
+    for name in ["bodega-session", "bodega-checkout"] {
+        program.headers.push((name, first.header(name).to_owned()));
+    }
+    edge.pass_ms(8_001);
+    let later = program.send_apart("GET", "/api/v1/checkout/never-sent", &[], b"");
+    assert_eq!((later.code().as_str(), &later.json()["final"]), ("checkout_not_found", &json!(true)));
+    let other = program.send_apart("GET", "/api/v1/checkout/another", &[], b"");
+    assert_eq!(other.json()["final"], false, "what was told of one key means nothing for another");
+}
+
+#[test]
+fn a_lost_reply_tells_its_deadline_in_a_header_too() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    edge.set_link(Link::ReplyLost);
+    let answer = shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote));
+    assert_eq!(answer.code(), "outcome_unknown");
+    let told = answer.header("bodega-checkout").split_once('.').unwrap().1;
+    assert!(answer.header("location").ends_with(&format!("deadline={told}")), "{told}");
+}
+
+#[test]
+fn placing_is_refused_by_a_core_whose_clock_says_that_its_time_is_over() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    edge.core.ahead_ms.set(8_001);
+    assert_eq!(
+        shopper.json_keyed("/api/v1/checkout", "key-1", &checkout(&quote)).code(),
+        "deadline_exceeded",
+        "nobody waits for it any more"
+    );
+}
+
+#[test]
 fn a_checkout_needs_a_key_and_every_wrong_field_is_named() {
     let edge = Edge::stocked();
     let (mut shopper, quote) = with_quote(&edge);

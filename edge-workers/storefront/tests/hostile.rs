@@ -288,3 +288,19 @@ fn pages_show_what_others_wrote_as_text() {
         );
     }
 }
+
+#[test]
+fn the_runtime_s_name_of_a_request_is_its_name_everywhere_and_what_is_no_name_is_passed_over() {
+    let edge = Edge::stocked();
+    let mut client = Client::new(&edge);
+    let told = bodega_domain::id::RequestId::from_u128(77).to_string();
+    let answer = client.send("GET", "/api/v1/products?q=tea", &[("bodega-request-id", &told)], b"");
+    assert_eq!(answer.header("bodega-request-id"), told);
+    assert_eq!(edge.request_ids(), [told.clone()]);
+    assert!(edge.log_lines().iter().any(|line| line.contains(&told)));
+    for bad in ["", "req_", "req_short", "ord_00000000000000000000000000", "\u{80}"] {
+        let answer = client.send("GET", "/", &[("bodega-request-id", bad)], b"");
+        let own = answer.header("bodega-request-id");
+        assert!(own.parse::<bodega_domain::id::RequestId>().is_ok() && own != bad, "{bad}: {own}");
+    }
+}

@@ -49,6 +49,9 @@ fn operation(op: &Op) -> Value {
     for (name, description) in op.query {
         parameters.push(json!({"name": name, "in": "query", "description": description, "schema": text}));
     }
+    for (name, description) in op.headers {
+        parameters.push(json!({"name": name, "in": "header", "description": description, "schema": text}));
+    }
     if let Some(required) = op.key {
         let description = "1 to 128 visible ASCII characters: the same key and body, the same effect";
         parameters.push(json!({

@@ -12,7 +12,7 @@ use super::{
     replica::{PUSH_EVERY_MS, Replica},
 };
 use crate::{
-    core_link::ask_by,
+    core_link::{Patience, ask_by},
     platform::{CellKind, Platform},
     session::Shopper,
     visit::Visit,
@@ -23,7 +23,11 @@ const IN_TOUCH_MS: i64 = 5_000;
 /// Milliseconds that such a question may take.
 const ASK_MS: i64 = 150;
 /// Milliseconds that a push after the answer may take.
-const PUSH_MS: i64 = 2_000;
+const PUSH_MS: i64 = 1_100;
+/// Attempts of a push. With its turn and the pause in between they fit into the 4 s that a runtime gives to such work.
+const PUSH_ATTEMPTS: u32 = 2;
+/// Milliseconds between them.
+const PUSH_AGAIN_AFTER_MS: u64 = 500;
 
 /// Everything that a push needs after the request is gone.
 #[derive(Clone)]
@@ -45,11 +49,10 @@ impl<P: Platform> Courier<P> {
     }
 
     /// Merges a state into the core's and the core's into the cell. Gives back what both hold now.
-    async fn exchange(&self, cart: &Cart, budget_ms: i64) -> Option<Cart> {
+    async fn exchange(&self, cart: &Cart, wait_ms: i64) -> Option<Cart> {
         let request = Merge { cart: self.key.clone(), state: base64url(&cart.encode()), adopt: None };
-        let deadline_ms = self.platform.now_ms().saturating_add(budget_ms);
-        let answer =
-            ask_by(&self.platform, &self.request_id, self.token.as_deref(), None, &request, deadline_ms).await.ok()?;
+        let (token, patience) = (self.token.as_deref(), Patience::of(wait_ms));
+        let answer = ask_by(&self.platform, &self.request_id, token, None, &request, patience).await.ok()?;
         let theirs = Cart::decode(&from_base64url(&answer.state)?).ok()?;
         let delta = Replica { cart: theirs.clone(), met_ms: self.platform.now_ms(), ..Replica::default() };
         match self.platform.cell_merge(CellKind::Cart, &self.key, delta.encode()).await {
@@ -58,12 +61,18 @@ impl<P: Platform> Courier<P> {
         }
     }
 
-    /// Pushes what the cell holds by now.
+    /// Pushes what the cell holds by now. When that fails, the next request that has this cart in hand makes up for it.
     async fn push(&self) {
-        let Ok(Some(bytes)) = self.platform.cell_read(CellKind::Cart, &self.key).await else { return };
-        let Some(cell) = Replica::decode(&bytes) else { return };
-        // A push that fails is made up for by the next request that has this cart in hand.
-        let _ = self.exchange(&cell.cart, PUSH_MS).await;
+        for attempt in 0..PUSH_ATTEMPTS {
+            if attempt > 0 {
+                self.platform.pause(PUSH_AGAIN_AFTER_MS).await;
+            }
+            let Ok(Some(bytes)) = self.platform.cell_read(CellKind::Cart, &self.key).await else { return };
+            let Some(cell) = Replica::decode(&bytes) else { return };
+            if self.exchange(&cell.cart, PUSH_MS).await.is_some() {
+                return;
+            }
+        }
     }
 
     /// For a change that came within a second of another push: waits for its turn, unless somebody else takes the change

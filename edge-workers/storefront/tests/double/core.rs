@@ -1,6 +1,9 @@
 //! A core that answers the storefront's requests by the domain's own rules, from memory.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
 
 use bodega_domain::{
     Code, Currency, Failure, Money, Timestamp,
@@ -15,6 +18,7 @@ use bodega_domain::{
     quote::{Adjustment, AdjustmentClass, QuoteLine, Shipping, Source, Totals},
     token::{AccountClaims, Session, base64url, from_base64url, mint_account, verify_session},
 };
+use bodega_storefront::platform::CoreRequest;
 use serde_json::Value;
 
 use super::{goods, guest_ring, identity_key};
@@ -31,6 +35,8 @@ pub struct Core {
     pub more: RefCell<BTreeMap<bodega_domain::catalog::SkuNo, bodega_domain::catalog::SkuView>>,
     /// The next request on a subject is refused with this.
     pub refuse: RefCell<Option<(String, Failure)>>,
+    /// Its clock is so far ahead of the edges'.
+    pub ahead_ms: Cell<i64>,
 }
 
 const EMAIL: &str = "ada@example.org";
@@ -52,7 +58,15 @@ impl Core {
         order.payment.status = payment;
     }
 
-    pub fn answer(&self, subject: &str, token: Option<&str>, payload: &[u8], now_ms: i64) -> Vec<u8> {
+    pub fn answer(&self, request: &CoreRequest<'_>, edge_ms: i64) -> Vec<u8> {
+        let CoreRequest { subject, payload, .. } = *request;
+        let header = |name| request.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+        let (token, now_ms) = (header("Bodega-Token"), edge_ms + self.ahead_ms.get());
+        let deadline: i64 = header("Bodega-Deadline").unwrap().parse().unwrap();
+        if now_ms > deadline {
+            let late: Result<Value, Failure> = Err(Code::DeadlineExceeded.into());
+            return serde_json::to_vec(&Reply::from(late)).unwrap();
+        }
         let refusal = {
             let mut refuse = self.refuse.borrow_mut();
             if refuse.as_ref().is_some_and(|(of, _)| of == subject) { refuse.take() } else { None }

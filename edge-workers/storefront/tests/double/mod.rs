@@ -69,6 +69,8 @@ struct State {
     cells: RefCell<BTreeMap<(CellKind_, String), Vec<u8>>>,
     cells_down: Cell<bool>,
     link: Cell<Link>,
+    lose: Cell<u32>,
+    request_ids: RefCell<Vec<String>>,
     deferred: RefCell<Vec<Work>>,
     log: RefCell<Vec<String>>,
     asked: RefCell<Vec<String>>,
@@ -115,6 +117,16 @@ impl Edge {
 
     pub fn set_link(&self, link: Link) {
         self.state.link.set(link);
+    }
+
+    /// The next so many requests do not reach the core, whatever the link.
+    pub fn lose_next(&self, requests: u32) {
+        self.state.lose.set(requests);
+    }
+
+    /// The ids under which the core was asked, in order.
+    pub fn request_ids(&self) -> Vec<String> {
+        self.state.request_ids.borrow().clone()
     }
 
     pub fn set_cells_down(&self, down: bool) {
@@ -245,12 +257,14 @@ impl Platform for Edge {
 
     async fn request(&self, request: CoreRequest<'_>) -> Result<Vec<u8>, LinkError> {
         self.state.asked.borrow_mut().push(request.subject.to_owned());
-        match self.state.link.get() {
+        let id = request.headers.iter().find(|(name, _)| *name == "Bodega-Request-Id").unwrap().1;
+        self.state.request_ids.borrow_mut().push(id.to_owned());
+        let lost = self.state.lose.get();
+        self.state.lose.set(lost.saturating_sub(1));
+        match if lost > 0 { Link::Away } else { self.state.link.get() } {
             Link::Away => Err(LinkError::Unavailable("connection refused".into())),
             link => {
-                let header = |name| request.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
-                let answer =
-                    self.core.answer(request.subject, header("Bodega-Token"), request.payload, self.now_ms.get());
+                let answer = self.core.answer(&request, self.now_ms.get());
                 if link == Link::ReplyLost {
                     return Err(LinkError::Unknown("deadline passed".into()));
                 }

@@ -7,6 +7,8 @@ pub struct Op {
     pub path: &'static str,
     pub summary: &'static str,
     pub query: &'static [(&'static str, &'static str)],
+    /// Further headers that the request may have.
+    pub headers: &'static [(&'static str, &'static str)],
     /// Whether `Idempotency-Key` is demanded; `None` where it means nothing.
     pub key: Option<bool>,
     pub takes: Option<&'static str>,
@@ -15,7 +17,7 @@ pub struct Op {
 }
 
 const fn op(method: &'static str, path: &'static str, summary: &'static str) -> Op {
-    Op { method, path, summary, query: &[], key: None, takes: None, gives: ("200", None) }
+    Op { method, path, summary, query: &[], headers: &[], key: None, takes: None, gives: ("200", None) }
 }
 
 const PAGED: &[(&str, &str)] =
@@ -76,6 +78,11 @@ pub const OPERATIONS: &[Op] = &[
     },
     Op {
         query: &[("deadline", "As the Location of outcome_unknown has it, Unix milliseconds")],
+        headers: &[(
+            "Bodega-Checkout",
+            "As the answer outcome_unknown or checkout_not_found had it, for clients without a cookie jar: until when this \
+             checkout may still succeed. Without it each asking counts anew, and final stays false",
+        )],
         gives: ("200", Some("Order")),
         ..op(
             "get",
