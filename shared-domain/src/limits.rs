@@ -73,5 +73,21 @@ pub const TEXT_LINE_BYTES_MAX: usize = 200;
 pub const EMAIL_BYTES_MAX: usize = 254;
 /// Bytes of a search query.
 pub const SEARCH_QUERY_BYTES_MAX: usize = 200;
+/// Promotions of one owner, a merchant or the marketplace, that take part in quotes at once.
+pub const OWNER_PROMOTIONS_MAX: usize = 20;
+/// Promotions of everybody that take part in quotes at once: each quote looks at all of them.
+pub const PROMOTIONS_MAX: usize = 200;
+/// Bytes of one owner's declarative rules in quotes, as JSON: one rule of the largest size fits.
+pub const OWNER_RULES_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of everybody's declarative rules in quotes, as JSON: they are one view at the edges, which has at most 256 KiB.
+pub const RULES_BYTES_MAX: usize = 224 * 1024;
+/// Categories that a declarative rule may name.
+pub const RULE_CATEGORIES_MAX: usize = 100;
+/// SKUs that a declarative rule may name.
+pub const RULE_SKUS_MAX: usize = 200;
+/// Bytes of a category or a SKU that a rule names: as many as a slug has.
+pub const RULE_NAME_BYTES_MAX: usize = 80;
+/// Currencies of an amount in a declarative rule.
+pub const RULE_CURRENCIES_MAX: usize = 30;
 /// Bytes of an uploaded plugin.
 pub const PLUGIN_BYTES_MAX: usize = 700 * 1024;

@@ -13,6 +13,9 @@ use crate::{
     Currency, Money,
     catalog::{SkuNo, SkuView},
     id::{MerchantId, PromotionId},
+    limits::{
+        CODE_BYTES_MAX, MONEY_AMOUNT_MAX, RULE_CATEGORIES_MAX, RULE_CURRENCIES_MAX, RULE_NAME_BYTES_MAX, RULE_SKUS_MAX,
+    },
     market::Market,
     money::MoneyError,
     quote::{Adjustment, AdjustmentClass, QuoteLine, Shipping, Source, TaxLine, Totals},
@@ -20,8 +23,6 @@ use crate::{
 
 /// Hundredths of a percent that make a whole.
 pub const WHOLE_BP: u32 = 10_000;
-/// Rules that take part in one quote.
-pub const RULES_MAX: usize = 200;
 
 /// What a rule takes off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,18 +80,35 @@ impl Rule {
         let readable = |text: &str, max: usize| {
             !text.trim().is_empty() && text.len() <= max && !text.chars().any(char::is_control)
         };
+        let names = |names: &[String], max: usize| {
+            names.len() <= max && names.iter().all(|name| readable(name, RULE_NAME_BYTES_MAX))
+        };
+        let amounts = |amounts: &BTreeMap<String, i64>, min: i64| {
+            amounts.len() <= RULE_CURRENCIES_MAX
+                && amounts.keys().all(|code| code.parse::<Currency>().is_ok())
+                && amounts.values().all(|amount| (min..=MONEY_AMOUNT_MAX).contains(amount))
+        };
         if !readable(&self.label, 120) {
             faults.push(("/label", "1 to 120 bytes without control characters."));
         }
-        if self.code.as_deref().is_some_and(|code| !readable(code, crate::limits::CODE_BYTES_MAX)) {
+        if self.code.as_deref().is_some_and(|code| !readable(code, CODE_BYTES_MAX)) {
             faults.push(("/code", "1 to 40 bytes without control characters."));
+        }
+        if !names(&self.categories, RULE_CATEGORIES_MAX) {
+            faults.push(("/categories", "At most 100, each of 1 to 80 bytes without control characters."));
+        }
+        if !names(&self.skus, RULE_SKUS_MAX) {
+            faults.push(("/skus", "At most 200, each of 1 to 80 bytes without control characters."));
+        }
+        if !amounts(&self.min_subtotal, 0) {
+            faults.push(("/min_subtotal", "Minor units, at least 0, of at most 30 currencies of ISO 4217."));
         }
         match &self.benefit {
             Benefit::PercentageBp(bp) if *bp == 0 || *bp > WHOLE_BP => {
                 faults.push(("/benefit/percentage_bp", "Between 1 and 10,000."));
             }
-            Benefit::Amount(amounts) if amounts.is_empty() || amounts.values().any(|a| *a <= 0) => {
-                faults.push(("/benefit/amount", "Positive minor units for at least one currency."));
+            Benefit::Amount(off) if off.is_empty() || !amounts(off, 1) => {
+                faults.push(("/benefit/amount", "Positive minor units for 1 to 30 currencies of ISO 4217."));
             }
             Benefit::FreeShipping if self.merchant.is_some() => {
                 faults.push(("/benefit", "Only the marketplace can give shipping away."));
@@ -164,7 +182,7 @@ pub fn evaluate(rules: &[Rule], lines: &[PricedLine], codes: &[String], currency
     let mut ruled = Ruled::default();
     let mut counted: BTreeSet<String> = BTreeSet::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
-    for rule in rules.iter().take(RULES_MAX) {
+    for rule in rules {
         if let Some(code) = &rule.code {
             let Some(entered) = codes.iter().find(|entered| entered.eq_ignore_ascii_case(code)) else { continue };
             known.insert(entered.clone());
@@ -437,6 +455,44 @@ mod tests {
             uses_max: None,
             uses_per_buyer_max: None,
         }
+    }
+
+    #[test]
+    fn a_rule_is_bounded_in_every_part_and_the_largest_one_fits_its_owners_share() {
+        let largest = Rule {
+            merchant: Some(MerchantId::from_u128(u128::MAX)),
+            label: "x".repeat(120),
+            code: Some("x".repeat(CODE_BYTES_MAX)),
+            categories: vec!["x".repeat(RULE_NAME_BYTES_MAX); RULE_CATEGORIES_MAX],
+            skus: vec!["x".repeat(RULE_NAME_BYTES_MAX); RULE_SKUS_MAX],
+            min_quantity: u32::MAX,
+            min_subtotal: BTreeMap::from([("EUR".to_owned(), MONEY_AMOUNT_MAX)]),
+            uses_max: Some(u32::MAX),
+            uses_per_buyer_max: Some(u32::MAX),
+            ..rule(Benefit::Amount(BTreeMap::from([("EUR".to_owned(), MONEY_AMOUNT_MAX)])))
+        };
+        assert_eq!(largest.faults(), []);
+        assert!(serde_json::to_vec(&largest).unwrap().len() < crate::limits::OWNER_RULES_BYTES_MAX * 9 / 10);
+        let wrong = |change: &dyn Fn(&mut Rule)| {
+            let mut rule = largest.clone();
+            change(&mut rule);
+            rule.faults().into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>()
+        };
+        assert_eq!(wrong(&|rule| rule.categories.push("one".into())), ["/categories"]);
+        assert_eq!(wrong(&|rule| rule.categories[0] = "a\0b".into()), ["/categories"]);
+        assert_eq!(wrong(&|rule| rule.skus.push("one".into())), ["/skus"]);
+        assert_eq!(wrong(&|rule| rule.skus[0].push('x')), ["/skus"]);
+        assert_eq!(wrong(&|rule| rule.min_subtotal = BTreeMap::from([("E\0R".into(), 1)])), ["/min_subtotal"]);
+        assert_eq!(wrong(&|rule| rule.min_subtotal = BTreeMap::from([("USD".into(), -1)])), ["/min_subtotal"]);
+        let off = |amount| Benefit::Amount(BTreeMap::from([("EUR".to_owned(), amount)]));
+        assert_eq!(wrong(&|rule| rule.benefit = off(MONEY_AMOUNT_MAX + 1)), ["/benefit/amount"]);
+    }
+
+    #[test]
+    fn no_rule_is_left_out_of_a_quote_however_many_there_are() {
+        let lines = [line(1, 1, "a", TaxClass::Standard, 1_000, 1)];
+        let rules = vec![rule(Benefit::PercentageBp(1)); 300];
+        assert_eq!(evaluate(&rules, &lines, &[], Currency::EUR).effects.len(), 300);
     }
 
     fn shipping(amount: i64) -> Shipping {

@@ -55,8 +55,9 @@ fn operation(endpoint: &Endpoint) -> OperationBuilder {
     if row.is_some_and(|row| row.caller != Caller::Anyone) {
         operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []));
     }
-    if row.is_some_and(|row| row.idempotency == Idempotency::Key) {
-        operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header, Type::String, true));
+    if let Some(row) = row.filter(|row| matches!(row.idempotency, Idempotency::Key | Idempotency::OptionalKey)) {
+        let required = row.idempotency == Idempotency::Key;
+        operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header, Type::String, required));
     }
     if endpoint.method.has_body() {
         let body = ContentBuilder::new().schema(Some(ObjectBuilder::new())).build();
@@ -142,3 +143,5 @@ mod tests {
         assert!(cancel.contains("Idempotency-Key") && cancel.contains("bearer"), "{cancel}");
     }
 }
+        let activate = &json["paths"]["/api/v1/plugins/{plugin}/activate"]["post"]["parameters"][1];
+        assert_eq!((&activate["name"], &activate["required"]), (&"Idempotency-Key".into(), &false.into()));

@@ -31,7 +31,7 @@ pub enum RateClass {
     Read,
     /// Writes.
     Write,
-    /// What costs a password hash.
+    /// What costs a password hash, or the compilation of a plugin.
     Credential,
     /// Checkouts and payments.
     Checkout,
@@ -60,6 +60,8 @@ pub enum Idempotency {
     Natural,
     /// It carries an idempotency key, which is required.
     Key,
+    /// It may carry an idempotency key; without one, the same content again is the same thing.
+    OptionalKey,
     /// A repetition is another effect.
     None,
 }
@@ -154,7 +156,8 @@ pub const OPERATIONS: &[Operation] = &[
     internal("payment.v1.webhook", Idempotency::Natural),
     // pricing
     edge("pricing.v1.quote", Caller::Shopper, RateClass::Read, Idempotency::Read),
-    core("pricing.v1.plugin_activate", Caller::Merchant, RateClass::Write, Idempotency::Natural),
+    // Starts a process and compiles a stranger's code, as an upload does.
+    core("pricing.v1.plugin_activate", Caller::Merchant, RateClass::Credential, Idempotency::OptionalKey),
     core("pricing.v1.plugin_upload", Caller::Merchant, RateClass::Credential, Idempotency::Natural),
     core("pricing.v1.plugins", Caller::Merchant, RateClass::Read, Idempotency::Read),
     core("pricing.v1.promotion_deactivate", Caller::Merchant, RateClass::Write, Idempotency::Natural),

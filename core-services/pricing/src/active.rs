@@ -106,10 +106,14 @@ pub(crate) async fn reload(pricing: Pricing) {
 
 /// Gives the declarative rules to the catalogue, which feeds the edges, until it has taken the newest version.
 pub(crate) async fn tell_edges(pricing: Pricing) {
+    let mut told = None;
     while !pricing.context.tasks().pause(Duration::from_millis(TELL_EVERY_MS)).await {
-        if let Err(reason) = tell_once(&pricing).await {
-            tracing::debug!(reason, "edges hear of the rules later");
+        let failed = tell_once(&pricing).await.err();
+        // Once for each reason: it is tried several times a second until it works.
+        if let Some(reason) = failed.as_ref().filter(|_| failed != told) {
+            tracing::warn!(reason, "edges estimate with older rules until they can be told the new ones");
         }
+        told = failed;
     }
 }
 

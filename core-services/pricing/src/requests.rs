@@ -4,7 +4,29 @@ pub(crate) mod plugin;
 pub(crate) mod promotion;
 pub(crate) mod quote;
 
-use bodega_domain::{Code, Failure, id::MerchantId, principal::Principal};
+use bodega_domain::{Code, Failure, id::MerchantId, limits::LIST_LIMIT_MAX, message::Page, principal::Principal};
+use serde::Serialize;
+
+/// Items of one page.
+const PAGE_ITEMS_MAX: usize = LIST_LIMIT_MAX as usize;
+/// Bytes of the items on one page as JSON: with what is around them it stays below a message's size. The largest plugin,
+/// with [`OWNER_PROMOTIONS_MAX`](bodega_domain::limits::OWNER_PROMOTIONS_MAX) configurations, fits.
+const PAGE_BYTES_MAX: usize = 600 * 1024;
+
+/// A page out of one row more than it may have items; configurations may be large, so that fewer fit.
+fn page<T: Serialize>(mut found: Vec<T>, cursor_of: impl Fn(&T) -> String) -> Page<T> {
+    let mut bytes = 0;
+    let size = |item: &T| serde_json::to_vec(item).map_or(0, |json| json.len());
+    let fit = found.iter().take(PAGE_ITEMS_MAX).take_while(|item| {
+        bytes += size(item);
+        bytes <= PAGE_BYTES_MAX
+    });
+    let fit = fit.count().max(1);
+    let more = found.len() > fit;
+    found.truncate(fit);
+    let next_cursor = found.last().filter(|_| more).map(cursor_of);
+    Page { items: found, next_cursor }
+}
 
 /// Whose promotion the asker may write: merchants their own, admins and services anybody's and the marketplace's.
 pub(crate) fn writes_for(principal: &Principal, wanted: Option<MerchantId>) -> Result<Option<MerchantId>, Failure> {

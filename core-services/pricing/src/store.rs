@@ -47,11 +47,12 @@ pub(crate) struct ActiveRow {
     pub(crate) config: serde_json::Value,
 }
 
-/// Active promotions by id, which is by age: the order in which they are applied.
+/// Active promotions by id, which is by age: the order in which they are applied. All of them: how many there may be is
+/// decided when one becomes active, so that none is left out here.
 pub(crate) async fn active(pool: &PgPool) -> Result<Vec<ActiveRow>, DatabaseError> {
     let rows = sqlx::query(
         "select p.id, p.merchant, p.label, p.rule, p.config, g.hash
-         from promotion p left join plugin g on g.id = p.plugin where p.active order by p.id limit 500",
+         from promotion p left join plugin g on g.id = p.plugin where p.active order by p.id",
     )
     .fetch_all(pool)
     .await?;
@@ -142,7 +143,7 @@ pub(crate) async fn plugins(
     merchants: &[MerchantId],
     only: Option<PluginId>,
     after: Option<PluginId>,
-    limit: i64,
+    limit: usize,
 ) -> Result<Vec<PluginView>, DatabaseError> {
     let merchants: Vec<Uuid> = merchants.iter().map(|m| uuid(m.as_u128())).collect();
     let rows = sqlx::query(
@@ -152,14 +153,14 @@ pub(crate) async fn plugins(
     )
     .bind(after.map_or(Uuid::nil(), |id| uuid(id.as_u128())))
     .bind(merchants)
-    .bind(limit)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .bind(only.map(|id| uuid(id.as_u128())))
     .fetch_all(pool)
     .await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
     let used = sqlx::query(
         "select p.id, p.merchant, p.label, p.rule, p.config, p.active, p.plugin, g.hash
-         from promotion p join plugin g on g.id = p.plugin where p.plugin = any($1) order by p.id",
+         from promotion p join plugin g on g.id = p.plugin where p.plugin = any($1) and p.active order by p.id",
     )
     .bind(ids)
     .fetch_all(pool)
@@ -196,6 +197,93 @@ pub(crate) async fn plugin(pool: &PgPool, id: PluginId) -> Result<Option<(Option
     Ok(row.map(|row| Ok::<_, sqlx::Error>((merchant(&row)?, row.try_get("hash")?))).transpose()?)
 }
 
+/// Waits until no other transaction changes promotions, and keeps the others waiting until the commit: how many are
+/// active can be counted then.
+pub(crate) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select from promotion_version for update").execute(tx).await.map(|_| ())
+}
+
+/// What is active.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub(crate) struct InUse {
+    /// Promotions of one owner.
+    pub(crate) own: i64,
+    /// Promotions of everybody.
+    pub(crate) all: i64,
+    /// Bytes of one owner's rules as JSON.
+    pub(crate) own_rule_bytes: i64,
+    /// Bytes of everybody's rules.
+    pub(crate) all_rule_bytes: i64,
+}
+
+/// What is active under the lock, of this owner and of everybody.
+pub(crate) async fn in_use(tx: &mut PgConnection, owner: Option<MerchantId>) -> Result<InUse, sqlx::Error> {
+    // Index: promotion_active. Postgres writes a space after each comma and colon, so its text is never shorter than
+    // what edges get.
+    sqlx::query_as(
+        "select count(*) filter (where own) as own, count(*) as all,
+                coalesce(sum(bytes) filter (where own), 0)::bigint as own_rule_bytes,
+                coalesce(sum(bytes), 0)::bigint as all_rule_bytes
+         from (select merchant is not distinct from $1 as own, octet_length(rule::text) as bytes
+               from promotion where active) p",
+    )
+    .bind(owner.map(|m| uuid(m.as_u128())))
+    .fetch_one(tx)
+    .await
+}
+
+/// The promotion that a key has made of a plugin, and the fingerprint of what was asked then.
+pub(crate) async fn activation(
+    tx: &mut PgConnection,
+    plugin: PluginId,
+    key: &str,
+) -> Result<Option<(String, PromotionId)>, sqlx::Error> {
+    let found: Option<(String, Uuid)> =
+        sqlx::query_as("select fingerprint, promotion from plugin_activation where plugin = $1 and key = $2")
+            .bind(uuid(plugin.as_u128()))
+            .bind(key)
+            .fetch_optional(tx)
+            .await?;
+    Ok(found.map(|(fingerprint, id)| (fingerprint, PromotionId::from_u128(id.as_u128()))))
+}
+
+/// Keeps which promotion a key has made.
+pub(crate) async fn keep_activation(
+    tx: &mut PgConnection,
+    (plugin, key, fingerprint): (PluginId, &str, &str),
+    promotion: PromotionId,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("insert into plugin_activation (plugin, key, fingerprint, promotion, at) values ($1, $2, $3, $4, $5)")
+        .bind(uuid(plugin.as_u128()))
+        .bind(key)
+        .bind(fingerprint)
+        .bind(uuid(promotion.as_u128()))
+        .bind(OffsetDateTime::from(at))
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// An active promotion that uses a plugin with this label and configuration.
+pub(crate) async fn active_like(
+    tx: &mut PgConnection,
+    plugin: PluginId,
+    label: &str,
+    config: &serde_json::Value,
+) -> Result<Option<PromotionId>, sqlx::Error> {
+    // Index: promotion_of_plugin.
+    let found: Option<Uuid> = sqlx::query_scalar(
+        "select id from promotion where plugin = $1 and label = $2 and config = $3 and active order by id limit 1",
+    )
+    .bind(uuid(plugin.as_u128()))
+    .bind(label)
+    .bind(Json(config))
+    .fetch_optional(tx)
+    .await?;
+    Ok(found.map(|id| PromotionId::from_u128(id.as_u128())))
+}
+
 /// A promotion's change.
 pub(crate) struct Change<'a> {
     pub(crate) id: PromotionId,
@@ -209,7 +297,7 @@ pub(crate) struct Change<'a> {
     pub(crate) at: Timestamp,
 }
 
-/// Writes a promotion, its audit entry and the next version. `false` when the id belongs to another merchant.
+/// Writes a promotion under the lock, its audit entry and the next version. `false` when the id belongs to another merchant.
 pub(crate) async fn put_promotion(tx: &mut PgConnection, change: &Change<'_>) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "insert into promotion as p (id, merchant, label, rule, plugin, config, active, changed_by, changed_at)
@@ -292,7 +380,7 @@ pub(crate) async fn promotions(
     merchants: &[MerchantId],
     only: Option<PromotionId>,
     after: Option<PromotionId>,
-    limit: i64,
+    limit: usize,
 ) -> Result<Vec<PromotionView>, DatabaseError> {
     let merchants: Vec<Uuid> = merchants.iter().map(|m| uuid(m.as_u128())).collect();
     let rows = sqlx::query(
@@ -303,7 +391,7 @@ pub(crate) async fn promotions(
     )
     .bind(after.map_or(Uuid::nil(), |id| uuid(id.as_u128())))
     .bind(merchants)
-    .bind(limit)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .bind(only.map(|id| uuid(id.as_u128())))
     .fetch_all(pool)
     .await?;

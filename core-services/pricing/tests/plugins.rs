@@ -39,7 +39,18 @@ impl Shop {
         label: &str,
         config: serde_json::Value,
     ) -> Result<PromotionView, Failure> {
-        let activate = PluginActivate { plugin, label: label.into(), config };
+        self.activate_once(by, None, plugin, label, config).await
+    }
+
+    async fn activate_once(
+        &self,
+        by: MerchantId,
+        key: Option<&str>,
+        plugin: PluginId,
+        label: &str,
+        config: serde_json::Value,
+    ) -> Result<PromotionView, Failure> {
+        let activate = PluginActivate { plugin, key: key.map(str::to_owned), label: label.into(), config };
         self.core.ask_as(Some(&self.merchant(by)), activate).await
     }
 }
@@ -71,6 +82,10 @@ async fn a_merchant_uploads_and_activates_a_plugin_and_the_next_quote_shows_it_a
     assert_eq!(view.merchant, Some(BAKER));
     assert_eq!(view.trial["description"]["name"], "bundle-discount");
     assert!(view.trial["trial"]["cases"].as_array().is_some_and(|cases| cases.len() >= 3), "{}", view.trial);
+    let largest =
+        view.trial["trial"]["cases"].as_array().and_then(|cases| cases.iter().find(|c| c["cart"] == "200 lines"));
+    let largest = largest.expect("the largest cart");
+    assert!(largest["outcome"] == "ok" && largest["effects"].is_u64() && largest["fuel"].is_u64(), "{largest}");
     let again = shop.upload(BAKER, "bundle-discount", json!(null)).await.expect("the same plugin");
     assert_eq!(again.id, view.id);
     assert_eq!(shop.quote(&cart).await.plugins, [], "uploaded is not active");
@@ -97,6 +112,47 @@ async fn a_merchant_uploads_and_activates_a_plugin_and_the_next_quote_shows_it_a
     let stop = PromotionDeactivate { promotion: promotion.id };
     shop.core.ask_as(Some(&shop.merchant(BAKER)), stop).await.expect("deactivated");
     assert_eq!(shop.quote(&cart).await.totals, before.totals);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activation_that_is_sent_twice_makes_one_promotion() {
+    let shop = Shop::with_plugins().await;
+    let view = shop.upload(BAKER, "bundle-discount", json!(null)).await.expect("a plugin");
+    let click = || shop.activate_once(BAKER, Some("click"), view.id, "Breakfast set", breakfast());
+    let (first, second) = tokio::join!(click(), click());
+    let first = first.expect("a promotion");
+    assert_eq!(second.expect("the same promotion").id, first.id);
+    assert_eq!(click().await.expect("the same promotion").id, first.id);
+    let cart = [("loaf", 1), ("roll", 2)];
+    assert_eq!(shop.quote(&cart).await.discounts.len(), 1, "its discount counts once");
+    let other = shop.activate_once(BAKER, Some("click"), view.id, "Another set", breakfast()).await;
+    assert_eq!(code(&other), Some(Code::IdempotencyKeyReused));
+
+    // Who sends no key means what is active already.
+    let same = shop.activate(BAKER, view.id, "Breakfast set", breakfast()).await.expect("the same promotion");
+    assert_eq!(same.id, first.id);
+    let stop = PromotionDeactivate { promotion: first.id };
+    shop.core.ask_as(Some(&shop.merchant(BAKER)), stop).await.expect("stopped");
+    let late = click().await.expect("the promotion as it is now");
+    assert_eq!((late.id, late.active), (first.id, false), "a late repetition does not start it again");
+    let again = shop.activate(BAKER, view.id, "Breakfast set", breakfast()).await.expect("a promotion");
+    assert_ne!(again.id, first.id);
+    let listed = shop.core.ask_as(Some(&shop.merchant(BAKER)), Plugins::default()).await.expect("plugins");
+    assert_eq!(listed.items[0].promotions, [again], "those that are over are not listed with the plugin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_cannot_be_stored_is_a_wrong_field_and_a_missing_plugin_host_no_fault_of_the_plugin() {
+    let shop = Shop::with_plugins().await;
+    let view = shop.upload(BAKER, "bundle-discount", json!(null)).await.expect("a plugin");
+    let wrong = [("/config".to_owned(), "control_character".to_owned())];
+    for config in [json!("\0"), json!({ "parts": [{ "of": { "a\0": 1 } }] }), json!([["x\0"]])] {
+        assert_eq!(fields(&shop.activate(BAKER, view.id, "Set", config.clone()).await), wrong, "{config}");
+        assert_eq!(fields(&shop.upload(BAKER, "bundle-discount", config).await), wrong);
+    }
+    let without = Shop::without_plugins().await;
+    let answer = without.upload(BAKER, "bundle-discount", json!(null)).await;
+    assert_eq!(code(&answer), Some(Code::CoreUnavailable), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bodega_domain::{
     Code, Failure,
     id::{MerchantId, PromotionId},
+    limits::{OWNER_PROMOTIONS_MAX, PROMOTIONS_MAX, RULE_CATEGORIES_MAX, RULE_NAME_BYTES_MAX, RULE_SKUS_MAX},
     message::{
         catalog::Views,
         pricing::{PromotionDeactivate, PromotionView, Promotions, PutRule, Quote},
@@ -136,22 +137,129 @@ async fn a_merchant_rules_over_its_own_goods_and_promotions_only() {
     assert_eq!(shop.quote(&[("loaf", 1)]).await.discounts, []);
 }
 
+/// A rule that names as much as it may.
+fn largest() -> serde_json::Value {
+    json!({
+        "benefit": { "percentage_bp": 1000 },
+        "categories": vec!["c".repeat(RULE_NAME_BYTES_MAX); RULE_CATEGORIES_MAX],
+        "skus": vec!["S".repeat(RULE_NAME_BYTES_MAX); RULE_SKUS_MAX],
+    })
+}
+
+/// A rule of merchant number `n`, as an admin's tool would put it.
+fn rule_of(n: u128, id: u128, rule: serde_json::Value) -> PutRule {
+    let (id, merchant) = (PromotionId::from_u128(id), Some(MerchantId::from_u128(n)));
+    PutRule { id, merchant, label: "Less".into(), rule, active: true }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_merchant_cannot_push_the_promotions_of_others_out_and_what_is_too_much_is_refused() {
+    let shop = Shop::without_plugins().await;
+    let off = json!({ "benefit": { "percentage_bp": 1000 } });
+    let refused = |why: &str| vec![("/active".to_owned(), why.to_owned())];
+    // Ids that sort before everybody else's, chosen by whoever would have all the room.
+    for n in 0..OWNER_PROMOTIONS_MAX as u128 {
+        shop.put(BAKER, PromotionId::from_u128(n + 1), off.clone()).await.expect("a rule");
+    }
+    let more = shop.put(BAKER, PromotionId::from_u128(21), off.clone()).await;
+    assert_eq!((code(&more), fields(&more)), (Some(Code::ValidationFailed), refused("too_many")));
+    let idle = PutRule { active: false, ..rule_of(BAKER.as_u128(), 21, off.clone()) };
+    shop.core.ask(idle).await.expect("one that is not active");
+    shop.put(BAKER, PromotionId::from_u128(1), off.clone()).await.expect("a change of one that is active");
+
+    let corner = goods::merchant().id;
+    let last = PromotionId::from_u128(u128::MAX);
+    shop.put(corner, last, off.clone()).await.expect("another merchant's rule");
+    assert_eq!(shop.quote(&[("tea", 1)]).await.discounts.len(), 1, "it counts however many others there are");
+
+    let stop = PromotionDeactivate { promotion: PromotionId::from_u128(2) };
+    shop.core.ask_as(Some(&shop.merchant(BAKER)), stop).await.expect("stopped");
+    shop.put(BAKER, PromotionId::from_u128(21), off.clone()).await.expect("there is room again");
+
+    let mut active = OWNER_PROMOTIONS_MAX + 1;
+    for n in 1_000_u128.. {
+        if active == PROMOTIONS_MAX {
+            break;
+        }
+        shop.core.ask(rule_of(n / 20, n, off.clone())).await.expect("a rule");
+        active += 1;
+    }
+    let full = shop.core.ask(rule_of(5_000, 5_000, off)).await;
+    assert_eq!((code(&full), fields(&full)), (Some(Code::ValidationFailed), refused("shop_full")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_the_largest_size_still_reach_the_edges() {
+    let shop = Shop::without_plugins().await;
+    let mut kept = 0;
+    let full = loop {
+        let answer = shop.core.ask(rule_of(100 + kept, 100 + kept, largest())).await;
+        match answer {
+            Ok(_) => kept += 1,
+            refused => break refused,
+        }
+        assert!(kept < 20, "no end of it");
+    };
+    assert_eq!(fields(&full), [("/active".to_owned(), "shop_full".to_owned())]);
+    assert!(kept > 5, "{kept}");
+    let second = shop.core.ask(rule_of(100, 99, largest())).await;
+    assert_eq!(fields(&second), [("/active".to_owned(), "too_long".to_owned())]);
+    told(&shop, usize::try_from(kept).expect("a few")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_cannot_store_is_a_wrong_field_and_no_fault() {
+    let shop = Shop::without_plugins().await;
+    let benefit = json!({ "percentage_bp": 1000 });
+    for (rule, pointer) in [
+        (json!({ "benefit": benefit, "skus": ["a\0b"] }), "/rule/skus"),
+        (json!({ "benefit": benefit, "categories": ["\0"] }), "/rule/categories"),
+        (json!({ "benefit": benefit, "min_subtotal": { "E\0R": 1 } }), "/rule/min_subtotal"),
+        (json!({ "benefit": { "amount": { "\0": 1 } } }), "/rule/benefit/amount"),
+    ] {
+        let answer = shop.put(BAKER, RULE, rule).await;
+        assert_eq!(fields(&answer), [(pointer.to_owned(), "invalid".to_owned())], "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promotions_that_are_large_come_in_pages_that_fit_into_a_message() {
+    let shop = Shop::without_plugins().await;
+    for n in 0..60 {
+        let ended = PutRule { active: false, ..rule_of(BAKER.as_u128(), 1_000 + n, largest()) };
+        shop.core.ask(ended).await.expect("a rule");
+    }
+    let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, None);
+    loop {
+        let page = shop.core.ask_as(Some(&shop.merchant(BAKER)), Promotions { cursor }).await.expect("a page");
+        ids.extend(page.items.iter().map(|promotion| promotion.id.as_u128()));
+        pages += 1;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(ids, (1_000..1_060).collect::<Vec<_>>());
+    assert!(pages >= 3, "{pages}");
+}
+
+async fn told(shop: &Shop, expected: usize) {
+    eventually("the rules in the edges' views", async || {
+        let page = shop.core.ask(Views { after: 0, limit: 500, live_only: true }).await.ok()?;
+        let views: BTreeMap<_, _> =
+            page.entries.into_iter().map(|(_, entry)| ((entry.kind, entry.key), entry.body)).collect();
+        let rules = views.get(&("promotions".to_owned(), "active".to_owned()))?.as_ref()?.as_array()?.len();
+        (rules == expected).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn edges_hear_of_the_rules_through_the_catalogue() {
     let shop = Shop::without_plugins().await;
-    let told = async |expected: usize| {
-        eventually("the rules in the edges' views", async || {
-            let page = shop.core.ask(Views { after: 0, limit: 500, live_only: true }).await.ok()?;
-            let views: BTreeMap<_, _> =
-                page.entries.into_iter().map(|(_, entry)| ((entry.kind, entry.key), entry.body)).collect();
-            let rules = views.get(&("promotions".to_owned(), "active".to_owned()))?.as_ref()?.as_array()?.len();
-            (rules == expected).then_some(())
-        })
-        .await;
-    };
     shop.put(BAKER, RULE, json!({ "benefit": { "percentage_bp": 500 } })).await.expect("a rule");
-    told(1).await;
+    told(&shop, 1).await;
     let stop = PromotionDeactivate { promotion: RULE };
     shop.core.ask_as(Some(&shop.merchant(BAKER)), stop).await.expect("its own");
-    told(0).await;
+    told(&shop, 0).await;
 }

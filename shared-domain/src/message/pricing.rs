@@ -74,9 +74,9 @@ pub struct PluginView {
     pub size: u64,
     /// When it was uploaded.
     pub uploaded_at: Timestamp,
-    /// The promotions that use it.
+    /// The active promotions that use it.
     pub promotions: Vec<PromotionView>,
-    /// Result of the trial run at upload.
+    /// Result of the trial run at upload: of each cart how it ended, the number of effects and the fuel.
     pub trial: serde_json::Value,
 }
 
@@ -120,6 +120,10 @@ pub struct PluginUpload {
 pub struct PluginActivate {
     /// Which.
     pub plugin: PluginId,
+    /// The asker's idempotency key; its scope is the plugin. Without one, a promotion that is active with the same
+    /// label and configuration is the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// What shoppers read.
     pub label: String,
     /// Its configuration.

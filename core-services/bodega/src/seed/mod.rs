@@ -192,7 +192,7 @@ impl Seed {
                 config: config.clone(),
             };
             let plugin: PluginId = self.ask(&upload).await?.id;
-            self.ask(&pricing::PluginActivate { plugin, label: promotion.label.clone(), config }).await?;
+            self.ask(&pricing::PluginActivate { plugin, key: None, label: promotion.label.clone(), config }).await?;
         }
         Ok(())
     }

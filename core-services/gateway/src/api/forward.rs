@@ -25,6 +25,8 @@ use crate::{
     problem::Problem,
 };
 
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// Asks the subject with a body that was checked against its message type; gives the answer's JSON.
 pub(crate) type Forward =
     fn(Context, RequestContext, Value) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send>>;
@@ -120,8 +122,12 @@ async fn fields(endpoint: Endpoint, operation: Operation, request: Request) -> R
     if let Some(unknown) = query.keys().next() {
         return Err(bad(format!("There is no parameter `{unknown}` here.")));
     }
-    if operation.idempotency == Idempotency::Key {
-        fields.insert("key".to_owned(), Value::String(idempotency_key(&parts.headers)?));
+    match operation.idempotency {
+        Idempotency::OptionalKey if !parts.headers.contains_key(IDEMPOTENCY_KEY) => drop(fields.remove("key")),
+        Idempotency::Key | Idempotency::OptionalKey => {
+            fields.insert("key".to_owned(), Value::String(idempotency_key(&parts.headers)?));
+        }
+        _ => {}
     }
     Ok(fields)
 }
@@ -141,7 +147,7 @@ async fn json_object(headers: &HeaderMap, body: axum::body::Body) -> Result<Map<
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<String, Failure> {
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
+    let key = headers.get(IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
     if key.is_empty() {
         return Err(Code::IdempotencyKeyMissing.into());
     }

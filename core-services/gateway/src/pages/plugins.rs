@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bodega_domain::{
     Failure,
-    limits::{PLUGIN_BYTES_MAX, TEXT_LINE_BYTES_MAX},
+    limits::{IDEMPOTENCY_KEY_BYTES_MAX, PLUGIN_BYTES_MAX, TEXT_LINE_BYTES_MAX},
     message::pricing::{
         PluginActivate, PluginUpload, PluginView, Plugins, PromotionDeactivate, PromotionView, Promotions,
     },
@@ -65,6 +65,7 @@ fn card(visit: &Visit, plugin: &PluginView) -> Markup {
             details {
                 summary { "Use in quotes" span.vh { ": " (plugin.name) } }
                 form method="post" action=(visit.at(format_args!("/plugins/{}/activate", plugin.id))) {
+                    input type="hidden" name="key" value=(visit.key());
                     div.field {
                         label for={ "label-" (plugin.id) } { "What shoppers read" }
                         input id={ "label-" (plugin.id) } name="label" required maxlength=(TEXT_LINE_BYTES_MAX);
@@ -145,7 +146,12 @@ pub(crate) async fn upload(visit: Arc<Visit>) -> Result<Done, Failure> {
 
 pub(crate) async fn activate(visit: Arc<Visit>) -> Result<Done, Failure> {
     let plugin = visit.part("plugin")?;
-    let message = PluginActivate { plugin, label: line(&visit, "label")?, config: visit.form.json("config")? };
+    let key = visit.form.text("key").to_owned();
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(wrong("key", "The form has no usable key. Open the page again."));
+    }
+    let (label, config) = (line(&visit, "label")?, visit.form.json("config")?);
+    let message = PluginActivate { plugin, key: Some(key), label, config };
     let promotion = visit.ask(message).await?;
     Ok(Done { to: visit.at("/plugins"), said: format!("“{}” is used in quotes from now on.", promotion.label) })
 }

@@ -4,22 +4,30 @@ use bodega_domain::{
     Code, Failure,
     failure::Validation,
     id::{PluginId, PromotionId},
-    limits::{LIST_LIMIT_MAX, PLUGIN_BYTES_MAX},
+    limits::{IDEMPOTENCY_KEY_BYTES_MAX, PLUGIN_BYTES_MAX},
     message::{
         Page,
         pricing::{PluginActivate, PluginUpload, PluginView, Plugins, PromotionView},
     },
-    token::from_base64url,
+    quote::PluginOutcome,
+    token::{from_base64url, sha256_hex},
 };
-use bodega_platform::Call;
+use bodega_platform::{
+    Call, DatabaseError, TransactionError,
+    sqlx::{self, PgConnection},
+};
 use bodega_plugin_host::{
     client::Error,
     limits::CONFIGURATION_BYTES_MAX,
-    protocol::Component,
-    trial::{self, Objection},
+    protocol::{Component, Outcome, Refusal},
+    trial::{self, Case, Objection, Report},
 };
 
-use super::{promotion::put, reads_of, who, writes_for};
+use super::{
+    PAGE_ITEMS_MAX, page,
+    promotion::{put, used},
+    reads_of, who, writes_for,
+};
 use crate::{Pricing, store};
 
 /// Bytes of a plugin's or promotion's name.
@@ -44,7 +52,7 @@ pub(crate) async fn upload(pricing: Pricing, call: Call, request: PluginUpload) 
     if let Some(objection) = trial.objection() {
         return Err(objected(&objection));
     }
-    let report = serde_json::json!({ "description": loaded.description, "trial": trial });
+    let report = serde_json::json!({ "description": loaded.description, "trial": listed(&trial) });
     let (by, at) = (who(&call.principal), pricing.context.clock().now());
     let hash = component.hash().to_string();
     let new = store::NewPlugin {
@@ -63,6 +71,21 @@ pub(crate) async fn upload(pricing: Pricing, call: Call, request: PluginUpload) 
     store::plugins(pool, &[], Some(id), None, 1).await?.pop().ok_or_else(Failure::internal)
 }
 
+/// A trial as it is kept and listed: how each cart ended, not every effect, which may be thousands.
+fn listed(trial: &Report) -> serde_json::Value {
+    let case = |Case { cart, verdict }: &Case| {
+        let effects = if let Outcome::Ok(effects) = &verdict.outcome { effects.len() } else { 0 };
+        let outcome = PluginOutcome::from(&verdict.outcome);
+        let mut case =
+            serde_json::json!({ "cart": cart, "outcome": outcome, "effects": effects, "fuel": verdict.fuel });
+        if let Outcome::Refused(Refusal::Other(reason) | Refusal::Configuration(reason)) = &verdict.outcome {
+            case["reason"] = reason.as_str().into();
+        }
+        case
+    };
+    serde_json::json!({ "cases": trial.cases.iter().map(case).collect::<Vec<_>>(), "fuel_max": trial.fuel_max })
+}
+
 fn check_name(v: &mut Validation, pointer: &str, name: &str) {
     let fits = !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control);
     v.check(fits, pointer, "length", "1 to 120 bytes without control characters.");
@@ -70,6 +93,17 @@ fn check_name(v: &mut Validation, pointer: &str, name: &str) {
 
 fn check_config(v: &mut Validation, pointer: &str, config: &serde_json::Value) {
     v.check(config.to_string().len() <= CONFIGURATION_BYTES_MAX, pointer, "too_long", "At most 16 KiB.");
+    v.check(!holds_nul(config), pointer, "control_character", "U+0000 cannot be stored.");
+}
+
+/// Whether a text or a name anywhere inside is one that jsonb refuses.
+fn holds_nul(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(items) => items.iter().any(holds_nul),
+        serde_json::Value::Object(fields) => fields.iter().any(|(name, json)| name.contains('\0') || holds_nul(json)),
+        _ => false,
+    }
 }
 
 /// A plugin that breaks in its trial is not kept, and one that does not take its configuration not activated with it.
@@ -85,6 +119,10 @@ fn rejected(error: Error) -> Failure {
     match error {
         Error::Rejected(rejection) => Failure::new(Code::PluginRejected, format!("{rejection}.")),
         Error::Busy => Failure::from(Code::Overloaded).retry_after_s(5),
+        error @ Error::Spawn { .. } => {
+            tracing::error!(%error, "no plugin can be tried");
+            Failure::new(Code::CoreUnavailable, "Plugins cannot be tried at the moment.").retry_after_s(30)
+        }
         error => {
             tracing::warn!(%error, "a plugin could not be tried");
             Failure::new(Code::PluginRejected, "The plugin host was lost while it tried this plugin.")
@@ -96,6 +134,8 @@ pub(crate) async fn activate(pricing: Pricing, call: Call, request: PluginActiva
     let mut v = Validation::new();
     check_name(&mut v, "/label", &request.label);
     check_config(&mut v, "/config", &request.config);
+    let key_fits = request.key.as_deref().is_none_or(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    v.check(key_fits, "/key", "length", "1 to 128 bytes.");
     v.finish()?;
     let pool = pricing.context.postgres().pool();
     let Some((merchant, hash)) = store::plugin(pool, request.plugin).await? else {
@@ -103,6 +143,13 @@ pub(crate) async fn activate(pricing: Pricing, call: Call, request: PluginActiva
     };
     if writes_for(&call.principal, merchant).ok() != Some(merchant) {
         return Err(Code::PluginNotFound.into());
+    }
+    let asked = Asked::of(&request);
+    let mut connection = pool.acquire().await.map_err(DatabaseError::from)?;
+    let made = asked.made(&mut connection).await?;
+    drop(connection);
+    if let Some(id) = made {
+        return used(&pricing, id).await;
     }
     // The configuration is another one than at the upload: a mistake in it is told now, not found in quotes.
     let component = store::component(pool, &hash).await?.ok_or(Code::PluginNotFound)?;
@@ -123,7 +170,57 @@ pub(crate) async fn activate(pricing: Pricing, call: Call, request: PluginActiva
         by: &by,
         at,
     };
-    put(&pricing, &change).await
+    let (asked, change) = (&asked, &change);
+    let id = pricing
+        .context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                store::lock(&mut tx).await?;
+                // The same request may have come through while this one was being tried.
+                if let Some(id) = asked.made(&mut tx).await? {
+                    return Ok(id);
+                }
+                put(&mut tx, change).await?;
+                asked.keep(&mut tx, change).await?;
+                Ok(change.id)
+            })
+        })
+        .await?;
+    used(&pricing, id).await
+}
+
+/// What makes two activations the same one.
+struct Asked<'a> {
+    request: &'a PluginActivate,
+    key: Option<String>,
+    fingerprint: String,
+}
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a PluginActivate) -> Self {
+        let content = serde_json::json!([request.label, request.config]).to_string();
+        let key = request.key.as_deref().map(|key| sha256_hex(key.as_bytes()));
+        Self { request, key, fingerprint: sha256_hex(content.as_bytes()) }
+    }
+
+    /// The promotion that came of it before. Without a key that is one which is still active: who stopped one and starts
+    /// the same again means another.
+    async fn made(&self, tx: &mut PgConnection) -> Result<Option<PromotionId>, TransactionError<Failure>> {
+        let PluginActivate { plugin, label, config, .. } = self.request;
+        let Some(key) = &self.key else { return Ok(store::active_like(tx, *plugin, label, config).await?) };
+        match store::activation(tx, *plugin, key).await? {
+            Some((fingerprint, _)) if fingerprint != self.fingerprint => {
+                Err(TransactionError::Refused(Code::IdempotencyKeyReused.into()))
+            }
+            made => Ok(made.map(|(_, id)| id)),
+        }
+    }
+
+    async fn keep(&self, tx: &mut PgConnection, change: &store::Change<'_>) -> Result<(), sqlx::Error> {
+        let Some(key) = &self.key else { return Ok(()) };
+        store::keep_activation(tx, (self.request.plugin, key, &self.fingerprint), change.id, change.at).await
+    }
 }
 
 pub(crate) async fn plugins(pricing: Pricing, call: Call, request: Plugins) -> Result<Page<PluginView>, Failure> {
@@ -133,9 +230,7 @@ pub(crate) async fn plugins(pricing: Pricing, call: Call, request: Plugins) -> R
         .as_deref()
         .map(|cursor| cursor.parse().map_err(|_| Failure::new(Code::BadRequest, "This cursor is not one of ours.")))
         .transpose()?;
-    let limit = i64::from(LIST_LIMIT_MAX);
-    let items = store::plugins(pricing.context.postgres().pool(), &merchants, None, after, limit).await?;
-    let full = i64::try_from(items.len()).unwrap_or(i64::MAX) == limit;
-    let next_cursor = items.last().filter(|_| full).map(|last| last.id.to_string());
-    Ok(Page { items, next_cursor })
+    let pool = pricing.context.postgres().pool();
+    let found = store::plugins(pool, &merchants, None, after, PAGE_ITEMS_MAX + 1).await?;
+    Ok(page(found, |plugin| plugin.id.to_string()))
 }

@@ -3,16 +3,17 @@
 use bodega_domain::{
     Code, Failure,
     failure::Validation,
-    limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
+    id::PromotionId,
+    limits::{OWNER_PROMOTIONS_MAX, OWNER_RULES_BYTES_MAX, PROMOTIONS_MAX, RULES_BYTES_MAX},
     message::{
         Done, Page,
         pricing::{PromotionDeactivate, PromotionView, Promotions, PutRule},
     },
     promotion::Rule,
 };
-use bodega_platform::{Call, TransactionError};
+use bodega_platform::{Call, TransactionError, sqlx::PgConnection};
 
-use super::{reads_of, who, writes_for};
+use super::{PAGE_ITEMS_MAX, page, reads_of, who, writes_for};
 use crate::{Pricing, active, store};
 
 pub(crate) async fn put_rule(pricing: Pricing, call: Call, request: PutRule) -> Result<PromotionView, Failure> {
@@ -31,7 +32,9 @@ pub(crate) async fn put_rule(pricing: Pricing, call: Call, request: PutRule) -> 
         by: &by,
         at,
     };
-    put(&pricing, &change).await
+    let changed = &change;
+    pricing.context.postgres().transaction(|mut tx| Box::pin(async move { put(&mut tx, changed).await })).await?;
+    used(&pricing, request.id).await
 }
 
 /// The rule as it is kept: the id, label and merchant of the request count, whatever the document says.
@@ -53,23 +56,48 @@ fn parse(request: &PutRule, merchant: Option<bodega_domain::id::MerchantId>) -> 
     Ok(rule)
 }
 
-/// Writes a promotion and uses it from the next quote on.
-pub(crate) async fn put(pricing: &Pricing, change: &store::Change<'_>) -> Result<PromotionView, Failure> {
-    pricing
-        .context
-        .postgres()
-        .transaction(|mut tx| {
-            Box::pin(async move {
-                if store::put_promotion(&mut tx, change).await? {
-                    return Ok(());
-                }
-                let failure = Failure::new(Code::Conflict, "This id belongs to another merchant's promotion.");
-                Err(TransactionError::Refused(failure))
-            })
-        })
-        .await?;
+/// Writes a promotion, unless it would be one too many.
+pub(crate) async fn put(tx: &mut PgConnection, change: &store::Change<'_>) -> Result<(), TransactionError<Failure>> {
+    store::lock(tx).await?;
+    if !store::put_promotion(tx, change).await? {
+        let failure = Failure::new(Code::Conflict, "This id belongs to another merchant's promotion.");
+        return Err(TransactionError::Refused(failure));
+    }
+    if !change.active {
+        return Ok(());
+    }
+    match too_many(store::in_use(tx, change.merchant).await?) {
+        Some((code, detail)) => {
+            let failure = Failure::new(Code::ValidationFailed, detail);
+            Err(TransactionError::Refused(failure.field("/active", code, detail)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Why so much may not be active, as code and sentence. It is refused here because nothing is left out of quotes later.
+fn too_many(in_use: store::InUse) -> Option<(&'static str, &'static str)> {
+    let over = |used: i64, max: usize| usize::try_from(used).is_ok_and(|used| used > max);
+    if over(in_use.own, OWNER_PROMOTIONS_MAX) {
+        Some(("too_many", "At most 20 promotions of one owner are active at once: stop another one first."))
+    } else if over(in_use.own_rule_bytes, OWNER_RULES_BYTES_MAX) {
+        Some(("too_long", "The active rules of one owner have at most 32 KiB together: shorten or stop another one."))
+    } else if over(in_use.all, PROMOTIONS_MAX) {
+        Some((
+            "shop_full",
+            "The whole shop has at most 200 active promotions, and they are in use. Ask the marketplace.",
+        ))
+    } else if over(in_use.all_rule_bytes, RULES_BYTES_MAX) {
+        Some(("shop_full", "The active rules of the whole shop have no room for this one. Ask the marketplace."))
+    } else {
+        None
+    }
+}
+
+/// A promotion that was written, in use from the next quote on.
+pub(crate) async fn used(pricing: &Pricing, id: PromotionId) -> Result<PromotionView, Failure> {
     active::refresh(pricing).await?;
-    let views = store::promotions(pricing.context.postgres().pool(), &[], Some(change.id), None, 1).await?;
+    let views = store::promotions(pricing.context.postgres().pool(), &[], Some(id), None, 1).await?;
     views.into_iter().next().ok_or_else(Failure::internal)
 }
 
@@ -84,11 +112,9 @@ pub(crate) async fn promotions(
         .as_deref()
         .map(|cursor| cursor.parse().map_err(|_| Failure::new(Code::BadRequest, "This cursor is not one of ours.")))
         .transpose()?;
-    let limit = i64::from(LIST_LIMIT_MAX.max(LIST_LIMIT_DEFAULT));
-    let items = store::promotions(pricing.context.postgres().pool(), &merchants, None, after, limit).await?;
-    let full = i64::try_from(items.len()).unwrap_or(i64::MAX) == limit;
-    let next_cursor = items.last().filter(|_| full).map(|last| last.id.to_string());
-    Ok(Page { items, next_cursor })
+    let pool = pricing.context.postgres().pool();
+    let found = store::promotions(pool, &merchants, None, after, PAGE_ITEMS_MAX + 1).await?;
+    Ok(page(found, |promotion| promotion.id.to_string()))
 }
 
 pub(crate) async fn deactivate(pricing: Pricing, call: Call, request: PromotionDeactivate) -> Result<Done, Failure> {
@@ -99,6 +125,7 @@ pub(crate) async fn deactivate(pricing: Pricing, call: Call, request: PromotionD
         .postgres()
         .transaction(|mut tx| {
             Box::pin(async move {
+                store::lock(&mut tx).await?;
                 let Some(merchant) = store::lock_promotion(&mut tx, id).await? else {
                     let failure = Failure::new(Code::NotFound, "There is no such promotion.");
                     return Err(TransactionError::Refused(failure));
