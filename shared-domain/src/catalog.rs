@@ -108,6 +108,12 @@ pub struct ProductView {
     pub picture: Option<Picture>,
     /// At least one.
     pub variants: Vec<VariantView>,
+    /// Its tax class. For those who write it, so only the catalogue's own answer has it, not the view at edges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_class: Option<TaxClass>,
+    /// Grows with each write of the product, not with its stock; where `tax_class` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 /// A product on a listing.

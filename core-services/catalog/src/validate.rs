@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Wrong fields that one answer names: an import of a thousand wrong products still fits into a message.
-const WRONG_FIELDS_MAX: usize = 200;
+pub(crate) const WRONG_FIELDS_MAX: usize = 200;
 
 /// Lower-case letters, digits and single dashes inside.
 pub(crate) fn is_slug(text: &str) -> bool {
@@ -179,6 +179,7 @@ mod tests {
     fn bread() -> ProductIn {
         ProductIn {
             slug: "rye-bread".into(),
+            expected_version: None,
             title: "Rye bread".into(),
             description: "Dark.".into(),
             category: "bakery".into(),
@@ -232,6 +233,15 @@ mod tests {
         assert_eq!(wrong(price("X/Y", 1)), one("/products/0/variants/0/prices/X~1Y", "unknown_currency"));
         let twice = |p: &mut ProductIn| p.variants.push(p.variants[0].clone());
         assert_eq!(wrong(twice), one("/products/0/variants/1/sku", "duplicate"));
+        // What jsonb refuses is told as a wrong field, wherever it stands.
+        assert_eq!(wrong(|p| p.attributes[0].1 = "\0".into()), one("/products/0/attributes/0/1", "control_character"));
+        let option = |name: &'static str, value: &'static str| {
+            move |p: &mut ProductIn| drop(p.variants[0].options.insert(name.into(), value.into()))
+        };
+        assert_eq!(wrong(option("size", "\0")), one("/products/0/variants/0/options/size", "control_character"));
+        assert_eq!(wrong(option("\0", "L")), one("/products/0/variants/0/options/\0", "control_character"));
+        let unseen = Picture { hash: "ab".repeat(32), ext: "webp".into(), alt: "\0".into() };
+        assert_eq!(wrong(|p| p.picture = Some(unseen)), one("/products/0/picture/alt", "control_character"));
         let picture = Picture { hash: "ABC".into(), ext: "gif".into(), alt: String::new() };
         let fields = wrong(|p| p.picture = Some(picture));
         assert_eq!(

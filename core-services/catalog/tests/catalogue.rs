@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use bodega_domain::{
     Code,
-    catalog::{Band, ListingPage, ProductView, SkuView, ViewEntry},
+    catalog::{Band, ListingPage, ProductView, SkuView, TaxClass, ViewEntry},
     id::{AccountId, MerchantId, SessionId},
-    message::catalog::{Categories, Digests, Get, List, PriceLines, PutViews, Retire, Search, SetBands, Views},
+    message::catalog::{
+        Categories, Digests, Get, List, PriceLines, ProductIn, PutViews, Retire, Search, SetBands, Views,
+    },
     money::Currency,
     replication::entry_digest,
     token::{AccountClaims, Role, mint_account},
@@ -81,6 +83,8 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
     );
     assert!(categories[0].picture.is_some());
 
+    assert_eq!((got.tax_class, got.version), (Some(TaxClass::Reduced), Some(1)), "what a write has to say again");
+
     let list = |category: Option<&str>| List { category: category.map(Into::into), ..List::default() };
     let all = core.ask_as(None, list(None)).await.unwrap();
     assert_eq!(all.items.iter().map(|c| c.slug.as_str()).collect::<Vec<_>>(), ["rye-bread", "pear"]);
@@ -88,6 +92,11 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
     assert_eq!(all.items[1].only_sku.as_deref(), Some("PEAR"));
     assert_eq!(core.ask_as(None, list(Some("produce"))).await.unwrap().items.len(), 1);
     assert_eq!(code(&core.ask_as(None, list(Some("toys"))).await), Some(Code::CategoryNotFound));
+    assert_eq!(code(&core.ask_as(None, list(Some("\0"))).await), Some(Code::CategoryNotFound));
+    for (of, found) in [(merchant().id, 2), (MerchantId::from_u128(404), 0)] {
+        let own = core.ask_as(None, List { merchant: Some(of), ..List::default() }).await.unwrap();
+        assert_eq!(own.items.len(), found);
+    }
 
     let search = |q: &str| Search { q: q.into(), category: None, cursor: None, limit: None };
     for (q, found) in [
@@ -107,6 +116,9 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
         assert_eq!(answer.items.len(), found, "{q}");
     }
 
+    let nowhere = Search { category: Some("\0".into()), ..search("rye") };
+    assert_eq!(core.ask_as(None, nowhere).await.unwrap().items, []);
+
     let priced = core.ask(PriceLines { sku_nos: vec![1, 3, 99], currency: Currency::JPY }).await.unwrap();
     let mut skus: Vec<_> = priced.skus.iter().map(|s| (s.sku_no, s.prices.0.clone())).collect();
     skus.sort_by_key(|s| s.0);
@@ -119,7 +131,7 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
 
     let held = settled(&core).await;
     let page: ProductView = view(&held, "product", "rye-bread").unwrap();
-    assert_eq!(page, got);
+    assert_eq!(page, ProductView { tax_class: None, version: None, ..got }, "edges need neither");
     let sku: SkuView = view(&held, "sku", "2").unwrap();
     assert_eq!((sku.sku.as_str(), sku.product.as_str(), sku.band), ("RYE-BREAD-BIG", "rye-bread", Band::Out));
     assert_eq!(view::<u32>(&held, "skucode", "PEAR"), Some(3));
@@ -185,6 +197,33 @@ async fn a_merchant_writes_their_own_products_only() {
     core.ask_as(Some(&own), pears()).await.unwrap();
     core.ask_as(Some(&admin), shop(vec![])).await.unwrap();
     core.ask_as(Some(&own), Retire { slug: "pear".into() }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_edit_at_once_do_not_write_over_each_other() {
+    let core = open().await;
+    let edit = |expected_version, cents| {
+        products(vec![ProductIn { expected_version: Some(expected_version), ..product("pear", "produce", cents) }])
+    };
+    let stale = [("/products/0/expected_version".to_owned(), "stale".to_owned())];
+    core.ask(shop(vec![])).await.unwrap();
+    let missing = core.ask(edit(1, 120)).await;
+    assert_eq!((code(&missing), fields(&missing)), (Some(Code::PreconditionFailed), stale.to_vec()));
+    core.ask(edit(0, 120)).await.unwrap();
+    assert_eq!(code(&core.ask(edit(0, 121)).await), Some(Code::PreconditionFailed), "it is there by now");
+
+    let read = async || core.ask_as(None, Get { slug: "pear".into() }).await.unwrap();
+    let seen = read().await.version.unwrap();
+    let (one, other) = tokio::join!(core.ask(edit(seen, 130)), core.ask(edit(seen, 140)));
+    assert_ne!(one.is_ok(), other.is_ok(), "{one:?} {other:?}");
+    let now = read().await;
+    assert_eq!(now.variants[0].prices.0["EUR"], if one.is_ok() { 130 } else { 140 });
+    core.ask(SetBands { bands: vec![(now.variants[0].sku_no, Band::Low, 1)] }).await.unwrap();
+    core.ask(edit(now.version.unwrap(), 150)).await.expect("stock changes by itself and stops no edit");
+    core.ask(products(vec![product("pear", "produce", 160)])).await.expect("who does not ask for it writes over");
+    let last = read().await.version.unwrap();
+    core.ask(Retire { slug: "pear".into() }).await.unwrap();
+    assert_eq!(code(&core.ask(edit(last, 170)).await), Some(Code::PreconditionFailed), "it was taken out meanwhile");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +328,10 @@ async fn lists_and_results_are_paged_without_gaps() {
     let (mut listed, mut found) = (Vec::new(), Vec::new());
     let mut cursor = None;
     loop {
-        let page = core.ask_as(None, List { category: Some("bakery".into()), cursor, limit: Some(10) }).await.unwrap();
+        let page = core
+            .ask_as(None, List { category: Some("bakery".into()), cursor, limit: Some(10), ..List::default() })
+            .await
+            .unwrap();
         listed.extend(page.items.into_iter().map(|c| c.slug));
         cursor = page.next_cursor;
         if cursor.is_none() {

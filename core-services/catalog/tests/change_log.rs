@@ -273,6 +273,7 @@ fn demo() -> Upsert {
     });
     let products = shop.products.iter().map(|p| ProductIn {
         slug: p.slug.clone(),
+        expected_version: None,
         title: p.title.clone(),
         description: p.description.clone(),
         category: p.category.clone(),

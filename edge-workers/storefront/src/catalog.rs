@@ -113,6 +113,7 @@ pub(crate) async fn listing<P: Platform>(
     }
     let request = message::catalog::List {
         category: Some(category.to_owned()).filter(|category| category != ALL),
+        merchant: None,
         cursor: None,
         limit: u32::try_from(CATEGORY_PAGE_PRODUCTS).ok(),
     };

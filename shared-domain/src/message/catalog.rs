@@ -17,6 +17,9 @@ pub struct List {
     /// Category slug; absent for all.
     #[serde(default)]
     pub category: Option<String>,
+    /// Only of this merchant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<MerchantId>,
     /// Where to go on.
     #[serde(default)]
     pub cursor: Option<String>,
@@ -138,6 +141,10 @@ pub struct ProductIn {
     pub category: String,
     /// Who sells it.
     pub merchant: MerchantId,
+    /// The version that this edit began with, 0 for a product that is not there yet: another one there is
+    /// `precondition_failed`. Absent, it is written over whatever is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_version: Option<i64>,
     /// Tax class of all its variants.
     #[serde(default)]
     pub tax_class: TaxClass,

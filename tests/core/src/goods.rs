@@ -22,6 +22,7 @@ pub fn category(slug: &str, position: i32) -> CategoryIn {
 pub fn product(slug: &str, category: &str, cents: i64) -> ProductIn {
     ProductIn {
         slug: slug.into(),
+        expected_version: None,
         title: slug.replace('-', " "),
         description: format!("Fresh {slug}."),
         category: category.into(),

@@ -46,6 +46,7 @@ pub(super) fn frame(shop: &Shop) -> Upsert {
 pub(super) fn product(shop: &Shop, product: &Product) -> ProductIn {
     ProductIn {
         slug: product.slug.clone(),
+        expected_version: None,
         title: product.title.clone(),
         description: product.description.clone(),
         category: product.category.clone(),

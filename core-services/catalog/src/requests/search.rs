@@ -40,6 +40,9 @@ pub(crate) async fn search(state: Arc<State>, _call: Call, request: Search) -> R
         return Ok(Page { items: Vec::new(), next_cursor: None });
     }
     let category = request.category.as_deref().filter(|slug| *slug != ALL);
+    if category.is_some_and(|slug| !crate::validate::is_slug(slug)) {
+        return Ok(Page { items: Vec::new(), next_cursor: None });
+    }
     let pool = state.context.postgres().pool();
     let exact = prefixes(&typed, |word| word);
     if !loosely {

@@ -79,6 +79,7 @@ async fn write(mut tx: Tx<'_, '_>, context: &Context, principal: &Principal, req
         ));
     }
     let known = product::known(&mut tx, &request.products).await?;
+    unchanged(&known, principal, &request.products).map_err(TransactionError::Refused)?;
     check(&known, principal, &request.products).map_err(TransactionError::Refused)?;
     let rows = number(context, &known, &mut counters, &request.products).map_err(TransactionError::Refused)?;
     let mut touched: BTreeSet<Uuid> = product::of_merchants(&mut tx, &renamed).await?.into_iter().collect();
@@ -101,6 +102,24 @@ fn refuse<T>(failure: Failure) -> Refusable<T> {
 
 fn is_taken(error: &bodega_platform::sqlx::Error, constraint: &str) -> bool {
     error.as_database_error().and_then(|e| e.constraint()) == Some(constraint)
+}
+
+/// Refuses edits that began with another version than is there under the lock. Of a product of somebody else nothing is
+/// told, not even its version.
+fn unchanged(known: &Known, principal: &Principal, products: &[ProductIn]) -> Result<(), Failure> {
+    let own: BTreeSet<Uuid> = principal.merchants().map(|m| Uuid::from_u128(m.as_u128())).collect();
+    let mut failure = Failure::from(Code::PreconditionFailed);
+    for (index, product) in products.iter().enumerate() {
+        let existing = known.products.get(&product.slug);
+        let is_told = is_marketplace(principal) || existing.is_none_or(|e| own.contains(&e.merchant));
+        let version = existing.map_or(0, |e| e.version);
+        if is_told && product.expected_version.is_some_and(|expected| expected != version) {
+            let at = format!("/products/{index}/expected_version");
+            failure = failure.field(at, "stale", format!("The product has the version {version} now."));
+        }
+    }
+    failure.fields.truncate(validate::WRONG_FIELDS_MAX);
+    if failure.fields.is_empty() { Ok(()) } else { Err(failure) }
 }
 
 /// What only the database can tell: unknown categories and merchants, SKUs of other products, products of others.

@@ -19,6 +19,7 @@ pub(crate) struct Existing {
     pub(crate) merchant: Uuid,
     pub(crate) category: String,
     pub(crate) retired: bool,
+    pub(crate) version: i64,
 }
 
 /// A SKU that is there already, retired or not.
@@ -127,7 +128,7 @@ pub(crate) async fn of_merchants(connection: &mut PgConnection, merchants: &[Uui
 pub(crate) async fn known(connection: &mut PgConnection, products: &[ProductIn]) -> Result<Known, sqlx::Error> {
     let slugs: Vec<&str> = products.iter().map(|p| p.slug.as_str()).collect();
     let existing: Vec<Existing> =
-        sqlx::query_as("select id, slug, merchant, category, retired from product where slug = any($1)")
+        sqlx::query_as("select id, slug, merchant, category, retired, version from product where slug = any($1)")
             .bind(slugs)
             .fetch_all(&mut *connection)
             .await?;
@@ -154,7 +155,7 @@ pub(crate) async fn known(connection: &mut PgConnection, products: &[ProductIn])
 
 /// One product by its slug.
 pub(crate) async fn by_slug(connection: &mut PgConnection, slug: &str) -> Result<Option<Existing>, sqlx::Error> {
-    sqlx::query_as("select id, slug, merchant, category, retired from product where slug = $1")
+    sqlx::query_as("select id, slug, merchant, category, retired, version from product where slug = $1")
         .bind(slug)
         .fetch_optional(connection)
         .await
@@ -183,7 +184,8 @@ pub(crate) async fn write_products(
          on conflict (slug) do update set
             title = excluded.title, description = excluded.description, category = excluded.category,
             merchant = excluded.merchant, tax_class = excluded.tax_class, attributes = excluded.attributes,
-            picture = excluded.picture, search = excluded.search, changed_at = excluded.changed_at, retired = false",
+            picture = excluded.picture, search = excluded.search, changed_at = excluded.changed_at, retired = false,
+            version = product.version + 1",
     )
     .bind(rows.iter().map(|r| r.id).collect::<Vec<_>>())
     .bind(of(|p| &p.slug))
@@ -276,7 +278,7 @@ pub(crate) async fn write_prices(connection: &mut PgConnection, rows: &[Row<'_>]
 
 /// Takes a product out of the shop; its numbers stay.
 pub(crate) async fn retire(connection: &mut PgConnection, id: Uuid, now: Timestamp) -> Result<(), sqlx::Error> {
-    sqlx::query("update product set retired = true, changed_at = $2 where id = $1")
+    sqlx::query("update product set retired = true, changed_at = $2, version = version + 1 where id = $1")
         .bind(id)
         .bind(OffsetDateTime::from(now))
         .execute(connection)

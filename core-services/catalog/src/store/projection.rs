@@ -162,6 +162,8 @@ fn product_view(row: &ProductRow, variants: &[VariantRow]) -> ProductView {
                 band: v.band(),
             })
             .collect(),
+        tax_class: None,
+        version: None,
     }
 }
 

@@ -12,17 +12,26 @@ use sqlx::{PgPool, Row as _, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::product::tax_class;
+
 /// Cards with their place in the display order, or in the results.
 pub(crate) type Cards = Vec<(i64, Json<ProductCard>)>;
 
 /// Products after a place in the display order.
-pub(crate) async fn list(pool: &PgPool, category: Option<&str>, after: i64, limit: i64) -> Result<Cards, sqlx::Error> {
-    // Index: product_category, or the unique one of ordinal.
+pub(crate) async fn list(
+    pool: &PgPool,
+    category: Option<&str>,
+    merchant: Option<MerchantId>,
+    (after, limit): (i64, i64),
+) -> Result<Cards, sqlx::Error> {
+    // Index: product_category, product_merchant, or the unique one of ordinal.
     sqlx::query_as(
         "select ordinal, card from product
-         where not retired and ($1::text is null or category = $1) and ordinal > $2 order by ordinal limit $3",
+         where not retired and ($1::text is null or category = $1) and ($2::uuid is null or merchant = $2)
+           and ordinal > $3 order by ordinal limit $4",
     )
     .bind(category)
+    .bind(merchant.map(|id| Uuid::from_u128(id.as_u128())))
     .bind(after)
     .bind(limit)
     .fetch_all(pool)
@@ -74,9 +83,20 @@ async fn body<T: DeserializeOwned + Send + Unpin + 'static>(
     Ok(body.map(|json| json.0))
 }
 
-/// One product.
+/// One product, with what those who write it need beside the view of edges.
 pub(crate) async fn product(pool: &PgPool, slug: &str) -> Result<Option<ProductView>, sqlx::Error> {
-    body(pool, bodega_domain::catalog::keys::PRODUCT, slug).await
+    let row: Option<(Json<ProductView>, String, i64)> = sqlx::query_as(
+        "select v.body, p.tax_class, p.version from view v join product p on p.slug = v.key
+         where v.kind = 'product' and v.key = $1 and not v.deleted",
+    )
+    .bind(slug)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|(Json(view), class, version)| ProductView {
+        tax_class: Some(tax_class(&class)),
+        version: Some(version),
+        ..view
+    }))
 }
 
 /// All categories.

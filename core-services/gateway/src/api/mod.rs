@@ -90,10 +90,11 @@ endpoints! {
     Put "/api/v1/users" identity::PutUser [] "Makes or changes an account and its roles";
 
     Get "/api/v1/categories" catalog::Categories [] "All categories";
-    Get "/api/v1/products" catalog::List [category: Text, cursor: Text, limit: Number] "Products in display order";
+    Get "/api/v1/products" catalog::List [category: Text, merchant: Text, cursor: Text, limit: Number] "Products in display order";
     Get "/api/v1/products/search" catalog::Search [q: Text, category: Text, cursor: Text, limit: Number] "Full-text search";
-    Get "/api/v1/products/{slug}" catalog::Get [slug: Path] "One product";
-    Put "/api/v1/products" catalog::Upsert [] "Writes merchants, categories and products, all or nothing";
+    Get "/api/v1/products/{slug}" catalog::Get [slug: Path] "One product, with the version that an edit begins with";
+    Put "/api/v1/products" catalog::Upsert [] "Writes merchants, categories and products, all or nothing; a product whose \
+        version is not its `expected_version` (0: not there yet) is answered with 412";
     Delete "/api/v1/products/{slug}" catalog::Retire [slug: Path] "Takes a product out of the shop";
 
     Get "/api/v1/stock" inventory::Levels [merchant: Text, cursor: Text, limit: Number] "Stock by SKU and location";

@@ -7,12 +7,11 @@ use std::{
 
 use bodega_domain::{
     Code, Currency, Failure,
-    catalog::{Band, ProductView},
+    catalog::ProductView,
     message::{
         catalog::{Get, List, PriceLines, ProductIn, Upsert, VariantIn},
         inventory::Levels,
     },
-    token::sha256_hex,
 };
 use maud::{Markup, html};
 
@@ -31,7 +30,7 @@ pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
 }
 
 async fn list_all(visit: &Visit) -> Result<Page, Failure> {
-    let page = visit.ask(List { cursor: visit.cursor(), limit: Some(PRODUCTS_PER_PAGE), category: None }).await?;
+    let page = visit.ask(List { cursor: visit.cursor(), limit: Some(PRODUCTS_PER_PAGE), ..List::default() }).await?;
     let rows = page
         .items
         .iter()
@@ -141,7 +140,7 @@ fn variants(product: &ProductView) -> Markup {
 fn edit_form(visit: &Visit, product: &ProductView) -> Markup {
     html! {
         form.sheet method="post" action=(visit.at(format_args!("/products/{}", product.slug))) {
-            input type="hidden" name="seen" value=(fingerprint(product));
+            input type="hidden" name="seen" value=(product.version.unwrap_or_default());
             div.field {
                 label for="title" { "Title" }
                 input id="title" name="title" required maxlength="200" value=(product.title);
@@ -172,24 +171,13 @@ fn edit_form(visit: &Visit, product: &ProductView) -> Markup {
     }
 }
 
-/// What an editor has seen. Stock is left out: it changes by itself.
-fn fingerprint(product: &ProductView) -> String {
-    let mut still = product.clone();
-    for variant in &mut still.variants {
-        variant.band = Band::default();
-    }
-    sha256_hex(&serde_json::to_vec(&still).unwrap_or_default())
-}
-
 pub(crate) async fn change(visit: Arc<Visit>) -> Result<Done, Failure> {
     let product = visit.ask(Get { slug: visit.part("slug")? }).await?;
-    if visit.form.text("seen") != fingerprint(&product) {
+    let seen: i64 = visit.form.parsed("seen", "Open the product again.")?;
+    // The form's fields are those of the version it was made from. What changes from here on, the catalogue notices.
+    if product.version != Some(seen) {
         return Err(Code::PreconditionFailed.into());
     }
-    // The view for shoppers does not tell the tax class, and a write replaces it.
-    let numbers = product.variants.iter().map(|variant| variant.sku_no).collect();
-    let known = visit.ask_as_service(PriceLines { sku_nos: numbers, currency: Currency::EUR }).await?;
-    let tax_class = known.skus.first().map(|sku| sku.tax_class).ok_or_else(Failure::internal)?;
     let mut variants = Vec::with_capacity(product.variants.len());
     for (index, variant) in product.variants.into_iter().enumerate() {
         let mut prices = BTreeMap::new();
@@ -205,9 +193,10 @@ pub(crate) async fn change(visit: Arc<Visit>) -> Result<Done, Failure> {
         // Browsers send line ends as CR LF.
         description: visit.form.text("description").replace("\r\n", "\n").trim().to_owned(),
         slug: product.slug,
+        expected_version: Some(seen),
         category: product.category,
         merchant: product.merchant,
-        tax_class,
+        tax_class: product.tax_class.ok_or_else(Failure::internal)?,
         attributes: product.attributes,
         picture: product.picture,
         variants,

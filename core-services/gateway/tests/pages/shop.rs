@@ -109,6 +109,7 @@ async fn fill(core: &Core) -> u32 {
         (OTHER_MERCHANT, vec![Role::Merchant(MerchantId::from_u128(2))]),
         (SHOPPER, vec![]),
     ];
+        expected_version: None,
     for (email, roles) in people {
         let user = PutUser { email: email.into(), password: Some(PASSWORD.into()), name: "Somebody".into(), roles };
         core.ask(user).await.unwrap();

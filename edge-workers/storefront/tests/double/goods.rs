@@ -80,6 +80,8 @@ pub fn product((slug, title, category, kinds): &Good) -> ProductView {
                 band: *band,
             })
             .collect(),
+        tax_class: None,
+        version: None,
     }
 }
 

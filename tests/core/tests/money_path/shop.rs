@@ -74,6 +74,7 @@ fn merchant(n: u128) -> MerchantId {
 fn product(sku: &str, seller: u128, category: &str, tax_class: TaxClass, eur: i64) -> ProductIn {
     ProductIn {
         slug: sku.to_lowercase(),
+        expected_version: None,
         title: sku.to_lowercase(),
         description: "Good.".into(),
         category: category.into(),
