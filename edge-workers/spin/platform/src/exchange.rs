@@ -2,18 +2,25 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bodega_storefront::platform::{CLIENT_ADDRESS, Request, Response};
+use bodega_domain::Code;
+use bodega_domain::id::RequestId;
+use bodega_storefront::platform::{CLIENT_ADDRESS, REQUEST_ID, Request, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use spin_sdk::wasip3::http::types::{self, ErrorCode, Fields};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 use spin_sdk::wit_bindgen::{self, StreamResult};
 
-/// Largest body of a request, bytes. The embedded host refuses earlier; Spin knows no such limit.
+use crate::platform::{now_ms, random};
+
+/// Largest body of a request that is read, bytes: more than the storefront takes, so that it refuses one that is cut off here
+/// with its own words. The embedded host refuses earlier; Spin knows no such limit.
 pub const BODY_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Bytes asked for at once while a body is read.
 const READ_BYTES: usize = 64 * 1024;
 /// Where Spin and the embedded host put the shopper's address, with or without its port.
 const SPIN_CLIENT_ADDRESS: &str = "spin-client-addr";
+/// Set where the runtime overwrites `bodega-request-id`, as the embedded host does. Spin leaves a client's own in place.
+const NAMES_REQUESTS: &str = "BODEGA_HOST_NAMES_REQUESTS";
 
 /// Reads a whole request. `Err` is an answer that needs no storefront.
 pub async fn read(request: types::Request) -> Result<Request, Response> {
@@ -23,11 +30,15 @@ pub async fn read(request: types::Request) -> Result<Request, Response> {
         headers.entry(header::HOST).or_insert(authority);
     }
     tell_address(&mut headers);
+    if std::env::var_os(NAMES_REQUESTS).is_none() {
+        headers.remove(REQUEST_ID);
+    }
 
-    let method = method_of(method).ok_or_else(|| bare(StatusCode::METHOD_NOT_ALLOWED))?;
+    let method = method_of(method);
     let target = target.unwrap_or_else(|| "/".into());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let body = if may_have_body(&method, &headers) { read_body(request).await? } else { Vec::new() };
+    let body = if may_have_body(&method, &headers) { read_body(request).await } else { Some(Vec::new()) };
+    let body = body.ok_or_else(|| broken_off(&request_id(&headers)))?;
     Ok(Request { method, path: path.into(), query: query.into(), headers, body })
 }
 
@@ -75,8 +86,8 @@ fn header_map(fields: Vec<(String, Vec<u8>)>) -> HeaderMap {
     headers
 }
 
-fn method_of(method: types::Method) -> Option<Method> {
-    Some(match method {
+fn method_of(method: types::Method) -> Method {
+    match method {
         types::Method::Get => Method::GET,
         types::Method::Head => Method::HEAD,
         types::Method::Post => Method::POST,
@@ -86,8 +97,9 @@ fn method_of(method: types::Method) -> Option<Method> {
         types::Method::Patch => Method::PATCH,
         types::Method::Connect => Method::CONNECT,
         types::Method::Trace => Method::TRACE,
-        types::Method::Other(name) => Method::from_bytes(name.as_bytes()).ok()?,
-    })
+        // What is no method is refused like one that no address has: with the methods that it has.
+        types::Method::Other(name) => Method::from_bytes(name.as_bytes()).unwrap_or(Method::TRACE),
+    }
 }
 
 /// Opening the body costs several calls to the host; a plain GET has none.
@@ -98,7 +110,8 @@ fn may_have_body(method: &Method, headers: &HeaderMap) -> bool {
     }
 }
 
-async fn read_body(request: types::Request) -> Result<Vec<u8>, Response> {
+/// The body, cut off behind what anybody reads; `None` when it broke off.
+async fn read_body(request: types::Request) -> Option<Vec<u8>> {
     let (_result, result) = wit_future::new(|| Ok(()));
     let (mut stream, trailers) = types::Request::consume_body(request, result);
     let mut body = Vec::new();
@@ -109,30 +122,58 @@ async fn read_body(request: types::Request) -> Result<Vec<u8>, Response> {
         let (outcome, filled) = stream.read(body).await;
         body = filled;
         if body.len() > BODY_BYTES_MAX {
-            return Err(bare(StatusCode::PAYLOAD_TOO_LARGE));
+            return Some(body);
         }
         match outcome {
             StreamResult::Complete(_) => {}
             StreamResult::Dropped | StreamResult::Cancelled => break,
         }
     }
-    trailers.await.map_err(|_| bare(StatusCode::BAD_REQUEST))?;
-    Ok(body)
+    trailers.await.ok().map(|_| body)
 }
 
-/// What is said before the storefront could be asked.
-fn bare(status: StatusCode) -> Response {
-    let code = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "payload_too_large",
-        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-        _ => "malformed_body",
-    };
-    let title = status.canonical_reason().unwrap_or("Refused");
+/// The runtime's id of the request, or a new one.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let told = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    told.unwrap_or_else(|| {
+        let mut drawn = [0; 10];
+        random(&mut drawn);
+        RequestId::new(now_ms(), drawn)
+    })
+}
+
+/// The one answer that needs no storefront: there is no whole request to give it.
+fn broken_off(request_id: &RequestId) -> Response {
+    let (code, title, detail) = (Code::BadRequest, Code::BadRequest.title(), "The request's body broke off.");
+    let status = code.http_status();
+    // Nothing in it has to be escaped.
     let body = format!(
-        r#"{{"type":"urn:bodega:problem:{code}","title":"{title}","status":{},"code":"{code}","detail":"{title}"}}"#,
-        status.as_u16()
+        r#"{{"type":"urn:bodega:problem:{code}","title":"{title}","status":{status},"code":"{code}","detail":"{detail}","request_id":"{request_id}"}}"#,
     );
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    Response { status, headers, body: body.into_bytes() }
+    if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    Response { status: StatusCode::BAD_REQUEST, headers, body: body.into_bytes() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_broke_off_is_a_problem_with_the_request_s_id() {
+        let id = RequestId::from_u128(7);
+        let answer = broken_off(&id);
+        let body = String::from_utf8(answer.body).expect("text");
+        assert!(body.contains(r#""code":"bad_request","#) && body.contains(&id.to_string()), "{body}");
+        assert_eq!(answer.headers[REQUEST_ID], id.to_string());
+    }
+
+    #[test]
+    fn a_name_that_is_no_method_is_left_to_the_storefront_to_refuse() {
+        assert_eq!(method_of(types::Method::Other("no method".into())), Method::TRACE);
+        assert_eq!(method_of(types::Method::Other("BREW".into())).as_str(), "BREW");
+    }
 }

@@ -130,8 +130,7 @@ impl Platform for SpinPlatform {
     }
 
     fn now_ms(&self) -> i64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+        now_ms()
     }
 
     fn random(&self, bytes: &mut [u8]) {
@@ -160,6 +159,12 @@ impl Platform for SpinPlatform {
             within(DEFERRED_MAX, work).await;
         });
     }
+}
+
+/// The time, Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Fills `bytes` from the host's secure source.
