@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Instant, SystemTime};
 
 use bodega_domain::failure::Code;
@@ -14,7 +13,6 @@ use http::uri::{Authority, Uri};
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
@@ -23,10 +21,12 @@ use crate::access_log::{AccessLog, Line, loggable};
 use crate::guest::Usage;
 use crate::metrics::{Metrics, Now};
 use crate::problem::Problem;
+use crate::room::{NoRoom, Room};
 use crate::runtime::{Exhausted, Runtime};
 use crate::settings::{Limits, mib};
 
-/// The request's name in every log line from here to SQL. The component may answer under a name of its own.
+/// The request's name in every log line from here to SQL. A client's own is overwritten; the component takes this one over,
+/// or answers under a name of its own.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("bodega-request-id");
 /// The shopper's address for the component, as Spin names it. Never taken from the client.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
@@ -38,9 +38,8 @@ pub(crate) struct Exchange {
     pub(crate) access_log: AccessLog,
     pub(crate) limits: Limits,
     pub(crate) client_address_header: Option<HeaderName>,
-    /// Requests that may be in the component at once.
-    pub(crate) free: Arc<Semaphore>,
-    pub(crate) waiting: AtomicU32,
+    /// Who may be in the component at once.
+    pub(crate) room: Room,
     /// Requests outlive their connections: what was begun is finished.
     pub(crate) tasks: TaskTracker,
 }
@@ -102,11 +101,10 @@ impl Exchange {
 
     /// What is going on.
     pub(crate) fn now(&self) -> Now {
-        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
         Now {
             instances: self.handler.state().live(),
-            running: self.limits.instances.saturating_sub(free),
-            waiting: self.waiting.load(Relaxed),
+            running: self.limits.instances.saturating_sub(self.room.free()),
+            waiting: self.room.waiting(),
         }
     }
 
@@ -126,14 +124,20 @@ impl Exchange {
         // The whole body first: a slow sender must not hold an instance.
         let body = timeout_at(due, Limited::new(body, mib(self.limits.body_mib)).collect())
             .await
-            .map_err(|_| self.too_late("the request's body did not arrive in time"))?
+            .map_err(|_| {
+                self.metrics.timed_out();
+                Problem::new(Code::BadRequest).detail("the request's body did not arrive in time")
+            })?
             .map_err(|error| match error.is::<LengthLimitError>() {
                 true => Problem::new(Code::PayloadTooLarge),
                 false => Problem::new(Code::BadRequest).detail("the request's body broke off"),
             })?
             .to_bytes();
 
-        let _place = self.place(due).await?;
+        let _place = self.room.enter(head.method.is_safe(), due).await.map_err(|NoRoom| {
+            self.metrics.refused();
+            Problem::new(Code::Overloaded).retry_after(1)
+        })?;
         let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
         let answer = timeout_at(due, self.run(usage, http::Request::from_parts(head, body)))
             .await
@@ -154,22 +158,6 @@ impl Exchange {
         let mut answer = http::Response::from_parts(head, Full::new(body));
         answer.headers_mut().remove(header::CONTENT_LENGTH);
         Ok(answer)
-    }
-
-    /// Waits for room in the component.
-    async fn place(&self, due: tokio::time::Instant) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
-        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
-            return Ok(place);
-        }
-        let _waiting = Waiting::enter(&self.waiting, self.limits.queue).ok_or_else(|| {
-            self.metrics.refused();
-            Problem::new(Code::Overloaded).retry_after(1)
-        })?;
-        match timeout_at(due, Arc::clone(&self.free).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_closed)) => Err(Problem::new(Code::Overloaded).retry_after(1)),
-            Err(_) => Err(self.too_late("no instance became free in time")),
-        }
     }
 
     /// Hands the request to an instance. Instances that have answered and not returned yet count, so that for a moment
@@ -222,22 +210,6 @@ impl Exchange {
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
-    }
-}
-
-/// A request that waits for an instance.
-struct Waiting<'a>(&'a AtomicU32);
-
-impl<'a> Waiting<'a> {
-    fn enter(waiting: &'a AtomicU32, max: u32) -> Option<Self> {
-        waiting.try_update(Relaxed, Relaxed, |count| (count < max).then_some(count + 1)).ok()?;
-        Some(Self(waiting))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 

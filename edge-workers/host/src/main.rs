@@ -11,6 +11,7 @@ mod media;
 mod metrics;
 mod outbound;
 mod problem;
+mod room;
 mod runtime;
 mod serve;
 mod settings;
@@ -20,16 +21,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use http::HeaderName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::access_log::AccessLog;
@@ -39,6 +37,7 @@ use crate::kv::Stores;
 use crate::media::MediaOrigin;
 use crate::metrics::Metrics;
 use crate::outbound::{Allowed, Server};
+use crate::room::Room;
 use crate::runtime::Runtime;
 use crate::settings::{Flags, Settings, mib};
 
@@ -187,15 +186,14 @@ fn prepare(settings: &Settings, stores: &Stores) -> Result<Exchange, StartError>
     let runtime = Runtime::new(engine, &loaded, shared, allowed, names, limits, Arc::clone(&metrics))
         .map_err(StartError::Component)?;
     Ok(Exchange {
+        tasks: runtime.tasks().clone(),
         handler: ProxyHandler::new(runtime),
         metrics,
         access_log: AccessLog::open(&settings.access_log)
             .map_err(|error| StartError::AccessLog(settings.access_log.clone(), error))?,
         limits,
         client_address_header: client_address_header(&settings.client_address_header)?,
-        free: Arc::new(Semaphore::new(usize::try_from(limits.instances).unwrap_or(usize::MAX))),
-        waiting: AtomicU32::new(0),
-        tasks: TaskTracker::new(),
+        room: Room::new(limits.instances, limits.queue),
     })
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use wasmtime::component::{Component, GuestTaskId, Linker};
 use wasmtime::{Config, Engine, Store, StoreContextMut};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -26,6 +28,8 @@ use crate::outbound::Allowed;
 use crate::settings::{Limits, mib};
 use crate::{artefact, guest_log};
 
+/// Tells the component that this host overwrites `bodega-request-id`, so that it may believe it.
+const NAMES_REQUESTS: &str = "BODEGA_HOST_NAMES_REQUESTS";
 /// How often a computing instance looks up and lets its time limit be checked.
 const EPOCH: Duration = Duration::from_millis(10);
 /// What an instance may do after its answer: deferred merging of carts into the core.
@@ -46,6 +50,8 @@ pub(crate) struct Runtime {
     metrics: Arc<Metrics>,
     /// When the process ends, so do its instances: that is no fault of theirs.
     stopped: CancellationToken,
+    /// Requests under way, and instances that are not done with what they put off.
+    tasks: TaskTracker,
 }
 
 /// No instance is free and no further one may be made.
@@ -97,7 +103,13 @@ impl Runtime {
             live: Arc::default(),
             metrics,
             stopped,
+            tasks: TaskTracker::new(),
         })
+    }
+
+    /// What an orderly stop waits for: requests outlive their connections, and instances their requests.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     /// The host serves no more: instances that end now are not reported.
@@ -115,6 +127,7 @@ impl Runtime {
         let wasi = WasiCtxBuilder::new()
             .stdout(guest_log::Lines)
             .stderr(guest_log::Lines)
+            .env(NAMES_REQUESTS, "1")
             .allow_tcp(true)
             .allow_ip_name_lookup(self.names)
             .socket_addr_check(move |address: SocketAddr, purpose| {
@@ -152,15 +165,18 @@ impl HandlerState for Runtime {
             .await
             .map_err(|_| wasmtime::format_err!("the instance was not ready in time"))??;
         self.metrics.instantiated(begun.elapsed());
+        let busy = Arc::new(Mutex::new(None));
         Ok(Instance {
             store,
             proxy,
             view: Guest::http,
-            expiration: Expiration::new(self.limits),
+            expiration: Expiration::new(self.limits, Arc::clone(&busy)),
             state: Worker {
                 limits: self.limits,
                 metrics: Arc::clone(&self.metrics),
                 stopped: self.stopped.clone(),
+                tasks: self.tasks.clone(),
+                busy,
                 outgrown,
                 _place: place,
             },
@@ -184,22 +200,33 @@ impl Drop for Place {
     }
 }
 
+/// Held by an instance from a request's start until it has nothing more to do, so that a stop waits for it.
+type Busy = Arc<Mutex<Option<TaskTrackerToken>>>;
+
+fn set_busy(busy: &Busy, token: Option<TaskTrackerToken>) {
+    *busy.lock().unwrap_or_else(PoisonError::into_inner) = token;
+}
+
 /// Ends an instance from outside its store, also when it computes without end.
 pub(crate) struct Expiration {
     limits: Limits,
+    busy: Busy,
     due: Pin<Box<tokio::time::Sleep>>,
 }
 
 impl Expiration {
-    fn new(limits: Limits) -> Self {
-        Self { limits, due: Box::pin(tokio::time::sleep(limits.request())) }
+    fn new(limits: Limits, busy: Busy) -> Self {
+        Self { limits, busy, due: Box::pin(tokio::time::sleep(limits.request())) }
     }
 }
 
 impl WorkerExpiration for Expiration {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, state: WorkerStatus, start: Instant) -> Poll<()> {
         let allowed = match state {
-            WorkerStatus::Idle => self.limits.idle(),
+            WorkerStatus::Idle => {
+                set_busy(&self.busy, None);
+                self.limits.idle()
+            }
             WorkerStatus::Requests => self.limits.request(),
             WorkerStatus::PostReturn => AFTER_ANSWER_MAX,
         };
@@ -216,6 +243,8 @@ pub(crate) struct Worker {
     limits: Limits,
     metrics: Arc<Metrics>,
     stopped: CancellationToken,
+    tasks: TaskTracker,
+    busy: Busy,
     outgrown: Arc<AtomicBool>,
     _place: Place,
 }
@@ -242,6 +271,7 @@ impl WorkerState for Worker {
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
         store.data_mut().usage = usage;
+        set_busy(&self.busy, Some(self.tasks.token()));
         Box::pin(tokio::time::sleep(self.limits.request()))
     }
 

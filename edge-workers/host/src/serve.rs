@@ -24,7 +24,7 @@ const HEADERS_BYTES_MAX: usize = 64 * 1024;
 /// Pause after a failed accept, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves shoppers until `stop`, then finishes what is under way.
+/// Serves shoppers until `stop`, then finishes what is under way, deferred work of instances included.
 pub(crate) async fn shoppers(listener: TcpListener, exchange: Arc<Exchange>, stop: CancellationToken) {
     let connections = Arc::new(Semaphore::new(usize::try_from(exchange.limits.connections).unwrap_or(usize::MAX)));
     let graceful = GracefulShutdown::new();
@@ -54,7 +54,10 @@ pub(crate) async fn shoppers(listener: TcpListener, exchange: Arc<Exchange>, sto
         exchange.tasks.wait().await;
     };
     if tokio::time::timeout(limit, finished).await.is_err() {
-        tracing::warn!(seconds = limit.as_secs(), "requests were still under way when the time to stop was over");
+        tracing::warn!(
+            seconds = limit.as_secs(),
+            "requests or deferred work were still under way when the time to stop was over"
+        );
     }
 }
 

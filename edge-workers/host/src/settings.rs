@@ -89,9 +89,9 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
-    /// Requests handled at once, each in an instance of its own.
+    /// Requests handled at once, each in an instance of its own; a quarter of them is kept for reads.
     pub(crate) instances: u32,
-    /// Requests that may wait for an instance; further ones are refused at once.
+    /// Requests that may wait for an instance, a quarter of them reads; further ones are refused at once.
     pub(crate) queue: u32,
     /// Linear memory of one instance: what other edges give, and enough for the largest replication batch (a test).
     pub(crate) memory_mib: u32,
@@ -107,7 +107,7 @@ pub(crate) struct Limits {
     pub(crate) answer_mib: u32,
     /// Connections of shoppers at once.
     pub(crate) connections: u32,
-    /// How long a stopping host waits for requests under way.
+    /// How long a stopping host waits for requests under way, and for what they put off until after their answers.
     pub(crate) stop_s: u32,
     /// Pages of the key-value stores kept in memory.
     pub(crate) kv_cache_mib: u32,

@@ -8,14 +8,14 @@ use futures::StreamExt;
 
 use crate::edge::{Edge, eventually};
 
-struct Bus {
-    nats: Nats,
+pub(crate) struct Bus {
+    pub(crate) nats: Nats,
     monitor: u16,
     _folder: tempfile::TempDir,
 }
 
 impl Bus {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::configured("").await
     }
 

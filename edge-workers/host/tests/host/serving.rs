@@ -28,6 +28,10 @@ async fn what_a_client_says_about_itself_is_not_believed() {
         let text = request.send().await.expect("an answer").text().await.expect("a body");
         assert_eq!(text, if header == "spin-client-addr" { "absent" } else { told });
     }
+    let chosen = "req_00000000000000000000000001";
+    let named = edge.client.get(edge.url("/header/bodega-request-id")).header("bodega-request-id", chosen);
+    let named = named.send().await.expect("an answer").text().await.expect("a body");
+    assert!(named.starts_with("req_") && named != chosen, "{named}");
     let forged = edge.client.get(edge.url("/header/bodega-client-address"));
     let forged = forged.header("spin-client-addr", "203.0.113.9").header("x-forwarded-for", "203.0.113.9");
     assert_eq!(forged.send().await.expect("an answer").text().await.expect("a body"), "127.0.0.1");
@@ -78,6 +82,74 @@ async fn more_requests_than_may_wait_are_refused_at_once_with_a_time_to_come_bac
 }
 
 #[tokio::test]
+async fn commands_that_wait_for_a_core_leave_room_for_reads() {
+    let edge = Edge::configured("[limits]\ninstances = 4").await;
+    let slow: Vec<_> = (0..4).map(|_| tokio::spawn(edge.client.post(edge.url("/pause/4000")).send())).collect();
+    edge.until_counter("bodega_edge_requests_running", 3).await;
+    edge.until_counter("bodega_edge_requests_waiting", 1).await;
+    for _ in 0..10 {
+        assert_eq!(edge.get("/").await, (200, "hello".into()));
+    }
+    assert_eq!(edge.counter("bodega_edge_requests_running").await, 3, "the commands are still there");
+    for command in slow {
+        assert_eq!(command.await.expect("runs").expect("an answer").status().as_u16(), 200);
+    }
+}
+
+/// A connection on which the head of a request has been sent, and nothing of its body.
+async fn begun(edge: &Edge, length: usize) -> TcpStream {
+    let mut raw = TcpStream::connect(edge.authority()).await.expect("connects");
+    let head = format!("POST /echo HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    raw.write_all(head.as_bytes()).await.expect("writes");
+    raw
+}
+
+async fn answer(mut raw: TcpStream) -> String {
+    let mut answer = String::new();
+    raw.read_to_string(&mut answer).await.expect("reads");
+    answer
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_the_sender_s_fault() {
+    let edge = Edge::configured("[limits]\nrequest_s = 1").await;
+    let answer = answer(begun(&edge, 4).await).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("bad_request"), "{answer}");
+    assert_eq!(edge.counter("bodega_edge_request_faults_total").await, 0);
+}
+
+#[tokio::test]
+async fn a_request_that_no_instance_became_free_for_is_told_that_nothing_was_done() {
+    let edge = Edge::configured("[limits]\ninstances = 1\nrequest_s = 3").await;
+    let mut late = begun(&edge, 4).await;
+    // Half a second of the late one's time goes by, so that the other one outlasts it.
+    assert_eq!(edge.get("/pause/500").await.0, 200);
+    let slow = tokio::spawn(edge.client.get(edge.url("/pause/2800")).send());
+    edge.until_counter("bodega_edge_requests_running", 1).await;
+    late.write_all(b"soap").await.expect("writes");
+    let refused = answer(late).await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("overloaded"), "{refused}");
+    assert!(refused.contains("retry-after: 1"), "{refused}");
+    assert_eq!(slow.await.expect("runs").expect("an answer").status().as_u16(), 200);
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused_and_the_next_request_is_served() {
+    let edge = Edge::start(&[]).await;
+    let long = format!("GET / HTTP/1.1\r\nHost: shop\r\nX-Long: {}\r\n\r\n", "x".repeat(128 << 10));
+    for broken in ["soap\r\n\r\n", "GET / HTTP/1.1\r\nHost shop\r\n\r\n", &long] {
+        let mut raw = TcpStream::connect(edge.authority()).await.expect("connects");
+        // The host may answer and hang up before it has read everything.
+        let _ = raw.write_all(broken.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = raw.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert_eq!(edge.get("/").await, (200, "hello".into()));
+    }
+}
+
+#[tokio::test]
 async fn head_and_missing_host_are_answered_as_http_wants() {
     let edge = Edge::start(&[]).await;
     let head = edge.client.head(edge.url("/")).send().await.expect("an answer");
@@ -111,6 +183,17 @@ async fn a_stopping_host_finishes_what_it_began_and_takes_nothing_new() {
     let status = edge.child().wait(Duration::from_secs(20)).expect("it ends");
     assert!(status.success());
     assert_eq!(edge.log().last().expect("a log")["message"], "stopped");
+}
+
+#[tokio::test]
+async fn a_stopping_host_waits_for_what_was_put_off_until_after_an_answer() {
+    let mut edge = Edge::start(&[]).await;
+    assert_eq!(edge.get("/defer/later?ms=1500").await, (200, "answered".into()));
+    edge.terminate();
+    let status = edge.child().wait(Duration::from_secs(20)).expect("it ends");
+    assert!(status.success());
+    edge.restart().await;
+    assert_eq!(edge.get("/kv/later").await, (200, "deferred".into()));
 }
 
 #[tokio::test]

@@ -8,6 +8,9 @@ use bodega_domain::time::Timestamp;
 use bodega_domain::token::{SecretKey, base64url};
 use serde_json::{Value, json};
 
+use futures::StreamExt;
+
+use crate::core_link::Bus;
 use crate::edge::{Component, Edge};
 
 const EDGE: &str = "edge-under-test";
@@ -167,6 +170,34 @@ async fn checkout_without_a_core_says_so_and_the_shop_goes_on() {
     let problem: Value = serde_json::from_str(&quote.text().await.expect("a body")).expect("JSON");
     assert_eq!((status, problem["code"].as_str()), (503, Some("core_unavailable")), "{problem}");
     assert_eq!(edge.get("/p/soap").await.0, 200);
+}
+
+#[tokio::test]
+async fn head_tells_the_length_of_the_page_that_it_does_not_send() {
+    let edge = stocked().await;
+    let page = edge.get("/p/soap").await.1;
+    let head = edge.client.head(edge.url("/p/soap")).send().await.expect("an answer");
+    let length = head.headers()["content-length"].to_str().expect("text").to_owned();
+    assert_eq!((head.status().as_u16(), length), (200, page.len().to_string()));
+}
+
+#[tokio::test]
+async fn a_fault_that_the_host_answers_has_the_id_under_which_the_core_was_asked() {
+    let bus = Bus::start().await;
+    let client = async_nats::connect(bus.nats.url()).await.expect("connects");
+    let mut silent = client.subscribe("identity.v1.sign_in").await.expect("subscribes");
+    client.flush().await.expect("is known to the server");
+    let settings = settings().replace("nats://127.0.0.1:1", &bus.nats.url());
+    let edge = Edge::with(Component::Shop, &format!("{settings}[limits]\nrequest_s = 1\n")).await;
+    let wish = edge.client.post(edge.url("/api/v1/session")).header("content-type", "application/json");
+    let wish = wish.body(r#"{"email":"a@shop.example","password":"correct horse"}"#).send().await.expect("an answer");
+    assert_eq!(wish.status().as_u16(), 500);
+    let problem: Value = serde_json::from_str(&wish.text().await.expect("a body")).expect("JSON");
+    assert_eq!(problem["code"], "edge_fault");
+    let asked = silent.next().await.expect("it was asked");
+    let id = asked.headers.as_ref().and_then(|headers| headers.get("Bodega-Request-Id")).expect("an id");
+    assert_eq!(problem["request_id"], id.as_str());
+    assert_eq!(edge.access_line("/api/v1/session").await["request_id"], id.as_str());
 }
 
 #[test]

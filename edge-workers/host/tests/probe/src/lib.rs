@@ -67,8 +67,9 @@ async fn answer(request: Request) -> Response {
         ("defer", _) => {
             let later = platform.clone();
             let key = rest.to_owned();
+            let wait = request.query.strip_prefix("ms=").and_then(|ms| ms.parse().ok()).unwrap_or(50);
             platform.defer(async move {
-                later.pause(50).await;
+                later.pause(wait).await;
                 if let Err(error) = later.kv_put(&key, b"deferred".to_vec()).await {
                     later.log(&error.to_string());
                 }
