@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::user;
+
 /// The core of a Bodega shop.
 #[derive(Debug, Parser)]
 #[command(name = "bodega", version, about, max_term_width = 110)]
@@ -50,7 +52,15 @@ pub(crate) enum Command {
         #[arg(long)]
         fresh: bool,
     },
-    /// Looks at configuration, connections, migrations, streams, clocks and ports, and says what to do about it.
+    /// Makes or changes an account with roles in a running core: the first admin of a shop, say.
+    ///
+    /// The password is read from standard input, one line of at least 10 characters. Sessions that were opened with
+    /// an old password or old roles end.
+    #[command(after_help = "Examples:\n  bodega user --email ada@example.org --name Ada --admin < password.txt\n  \
+                      bodega user --email luna@example.org --name Luna --merchant luna-bakery < password.txt")]
+    User(user::Wanted),
+    /// Looks at keys, ports, Redis, NATS and JetStream, databases, migrations, clocks, edges and payment providers, and
+    /// says what to do about what is wrong.
     #[command(after_help = "Example:\n  bodega doctor --config shop.toml")]
     Doctor,
     /// Prints a fresh `[keys]` section for the configuration file. Keep it secret.

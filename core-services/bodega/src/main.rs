@@ -3,9 +3,11 @@
 mod arguments;
 mod doctor;
 mod migrate;
+mod operator;
 mod seed;
 mod serve;
 mod services;
+mod user;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
             Command::Serve { only } => serve::run(config, &only).await,
             Command::Migrate { only } => migrate::run(&config, &only).await,
             Command::Seed { products, fresh } => seed::run(&config, seed::Wanted { products, fresh }).await,
+            Command::User(wanted) => user::run(&config, wanted).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Keys => Ok(()),
         }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
+    io::Write as _,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
 };
@@ -10,6 +11,7 @@ use std::{
 use bodega_domain::{
     catalog::Band,
     message::{catalog, identity, inventory},
+    token::Role,
 };
 use bodega_platform::{Bus, Clock, Config, Entropy, RequestContext, config::Keys};
 use bodega_tests::{Servers, eventually_within, free_port};
@@ -55,6 +57,18 @@ impl Shop {
     async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    /// The same with a line on standard input.
+    async fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        let (mut command, input) = (self.command(arguments), input.to_owned());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let run = move || {
+            let mut child = command.spawn().unwrap();
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            child.wait_with_output().unwrap()
+        };
+        tokio::task::spawn_blocking(run).await.unwrap()
     }
 
     async fn serve(&self) -> Serving {
@@ -121,6 +135,10 @@ async fn a_shop_is_migrated_served_seeded_and_stopped() {
     assert!(text(&doctor).contains("ok    nats:"), "{}", text(&doctor));
 
     let mut serving = shop.serve().await;
+    // Before the demo shop: in production there is none.
+    let first = ["user", "--email", "first@example.org", "--name", "First", "--admin"];
+    let told = shop.run_with(&first, "the first password\n").await;
+    assert!(told.status.success(), "{}", text(&told));
     for _ in 0..2 {
         let seeded = shop.run(&["seed"]).await;
         assert!(seeded.status.success(), "{}", text(&seeded));
@@ -144,6 +162,30 @@ async fn a_shop_is_migrated_served_seeded_and_stopped() {
     let session = bus.request(&sign_in, &context).await;
     assert!(session.is_ok(), "{:?}", session.err());
 
+    let roles = |email: &str, password: &str| {
+        let sign_in = identity::SignIn { email: email.into(), password: password.into() };
+        let (bus, context) = (&bus, &context);
+        async move { bus.request(&sign_in, context).await.unwrap().account.roles }
+    };
+    assert_eq!(roles("first@example.org", "the first password").await, [Role::Admin]);
+    let luna = ["user", "--email", "luna@example.org", "--name", "Luna", "--merchant", "luna-bakery-flowers"];
+    let told = shop.run_with(&luna, "moon and flowers\n").await;
+    assert!(told.status.success(), "{}", text(&told));
+    let of_luna = roles("luna@example.org", "moon and flowers").await;
+    let [Role::Merchant(id)] = of_luna[..] else { panic!("{of_luna:?}") };
+    for (merchant, password, why) in
+        [(id.to_string().as_str(), "short", "/password"), ("nobody", "long enough", "no merchant")]
+    {
+        let refused = ["user", "--email", "b@example.org", "--name", "B", "--merchant", merchant];
+        let told = shop.run_with(&refused, password).await;
+        assert!(!told.status.success() && text(&told).contains(why), "{}", text(&told));
+    }
+
+    let doctor = text(&shop.run(&["doctor"]).await);
+    for line in ["ok    gateway address: ", "WRONG payment provider simulator: ", "ok    edges: none"] {
+        assert!(doctor.contains(line), "{doctor}");
+    }
+
     let pid = serving.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let status = tokio::task::spawn_blocking(move || serving.0.wait().unwrap()).await.unwrap();
@@ -153,6 +195,10 @@ async fn a_shop_is_migrated_served_seeded_and_stopped() {
 #[tokio::test]
 async fn what_is_wrong_is_said_in_one_line() {
     let shop = Shop::prepare().await;
+    let nobody = shop.run_with(&["user", "--email", "a@example.org", "--name", "A"], "long enough").await;
+    assert!(text(&nobody).contains("--admin"), "{}", text(&nobody));
+    let silent = shop.run_with(&["user", "--email", "a@example.org", "--name", "A", "--admin"], "\n").await;
+    assert!(text(&silent).contains("no password"), "{}", text(&silent));
     let unmigrated = shop.run(&["serve"]).await;
     assert!(!unmigrated.status.success());
     assert!(text(&unmigrated).contains("run `bodega migrate`"), "{}", text(&unmigrated));

@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | `catalog.v1.{list,search,get,categories}` | shoppers' reads, when an edge cannot answer them itself |
 //! | `catalog.v1.price_lines` | what SKUs are and cost now, for pricing |
+//! | `catalog.v1.merchant` | a merchant by slug, for those who give out roles |
 //! | `catalog.v1.{upsert,retire}` | edits by merchants, admins, the seed |
 //! | `catalog.v1.{put_views,set_bands}` | what other services want edges to know |
 //! | `catalog.v1.{views,digests}` | the change log, for the replicator |
@@ -62,6 +63,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(state.clone(), requests::search::search)
         .on(state.clone(), requests::get::get)
         .on(state.clone(), requests::categories::categories)
+        .on(state.clone(), requests::merchant::merchant)
         .on(state.clone(), requests::price_lines::price_lines)
         .on(state.clone(), requests::views::views)
         .on(state.clone(), requests::digests::digests)

@@ -7,7 +7,7 @@ use bodega_domain::{
     catalog::{Band, ListingPage, ProductView, SkuView, TaxClass, ViewEntry},
     id::{AccountId, MerchantId, SessionId},
     message::catalog::{
-        Categories, Digests, Get, List, PriceLines, ProductIn, PutViews, Retire, Search, SetBands, Views,
+        Categories, Digests, Get, List, MerchantOf, PriceLines, ProductIn, PutViews, Retire, Search, SetBands, Views,
     },
     money::Currency,
     replication::entry_digest,
@@ -82,6 +82,8 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
         [("produce", 1), ("bakery", 1)]
     );
     assert!(categories[0].picture.is_some());
+    assert_eq!(core.ask(MerchantOf { slug: merchant().slug }).await.unwrap(), merchant());
+    assert_eq!(code(&core.ask(MerchantOf { slug: "nobody".into() }).await), Some(Code::NotFound));
 
     assert_eq!((got.tax_class, got.version), (Some(TaxClass::Reduced), Some(1)), "what a write has to say again");
 

@@ -102,6 +102,7 @@ pub const OPERATIONS: &[Operation] = &[
     edge("catalog.v1.get", Caller::Anyone, RateClass::Read, Idempotency::Read),
     edge("catalog.v1.list", Caller::Anyone, RateClass::Read, Idempotency::Read),
     edge("catalog.v1.search", Caller::Anyone, RateClass::Read, Idempotency::Read),
+    core("catalog.v1.merchant", Caller::Admin, RateClass::Read, Idempotency::Read),
     core("catalog.v1.upsert", Caller::Merchant, RateClass::Write, Idempotency::Natural),
     core("catalog.v1.retire", Caller::Merchant, RateClass::Write, Idempotency::Natural),
     internal("catalog.v1.digests", Idempotency::Read),

@@ -127,6 +127,14 @@ pub struct Merchant {
     pub name: String,
 }
 
+/// A merchant by slug, for those who give out roles.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MerchantOf {
+    /// Its slug.
+    pub slug: String,
+}
+
 /// A product as merchants write it. Slug is the identity; the rest replaces what was there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -255,6 +263,7 @@ requests! {
     Search => "catalog.v1.search", Page<ProductCard>;
     Get => "catalog.v1.get", ProductView;
     Categories => "catalog.v1.categories", Vec<CategoryView>;
+    MerchantOf => "catalog.v1.merchant", Merchant;
     PriceLines => "catalog.v1.price_lines", PricedLines;
     Views => "catalog.v1.views", ViewsPage;
     Digests => "catalog.v1.digests", DigestsAnswer;

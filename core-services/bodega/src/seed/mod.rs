@@ -6,7 +6,7 @@
 mod progress;
 mod translate;
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf};
 
 use bodega_demo_shop::{PICTURES, Product, Shop, demo_shop};
 use bodega_domain::{
@@ -15,18 +15,15 @@ use bodega_domain::{
     message::{Request, catalog, identity, inventory, pricing},
     token::base64url,
 };
-use bodega_platform::{Bus, CallError, Clock, Config, Entropy, RequestContext};
+use bodega_platform::Config;
 
+use crate::operator::{Operator, OperatorError};
 use progress::Progress;
 
 /// Products in one message: some 300 KB, below the bus's 1 MiB.
 const PRODUCTS_PER_MESSAGE: usize = 200;
 /// Stock changes in one message.
 const ADJUSTMENTS_PER_MESSAGE: usize = 1_000;
-/// Seconds for one message: a thousand rows on a busy laptop.
-const MESSAGE_PATIENCE_S: u64 = 60;
-/// Seconds to wait for the bus and for services that are still starting.
-const CORE_PATIENCE_S: u64 = 30;
 /// Seed of the large catalogue: the same everywhere.
 const LARGE_SEED: u64 = 1;
 /// Variable with the password of the demo accounts.
@@ -46,10 +43,8 @@ pub(crate) struct Wanted {
 /// Something that keeps the seed from being put in.
 #[derive(Debug, thiserror::Error)]
 enum SeedError {
-    #[error("no connection to the bus at {0}; is it running, and is [nats.services.admin] right?")]
-    NoBus(String),
-    #[error("{subject}: {source}; `bodega serve` must be running")]
-    Call { subject: &'static str, source: CallError },
+    #[error(transparent)]
+    Core(#[from] OperatorError),
     #[error("pictures cannot be written to {folder}: {source}", folder = folder.display())]
     Pictures { folder: PathBuf, source: std::io::Error },
     #[error("the plugin {path} cannot be read: {source}", path = path.display())]
@@ -57,18 +52,14 @@ enum SeedError {
 }
 
 struct Seed {
-    bus: Bus,
-    clock: Clock,
+    core: Operator,
     progress: Progress,
 }
 
 /// Puts it in.
 pub(crate) async fn run(config: &Config, wanted: Wanted) -> Result<(), Box<dyn Error>> {
     let shop = demo_shop()?;
-    let clock = Clock::skewed(config.clock.skew_ms);
-    let bus = Bus::connect(config, "admin", clock).await?;
-    let seed = Seed { bus, clock, progress: Progress::new() };
-    seed.wait_for_bus(config).await?;
+    let seed = Seed { core: Operator::connect(config).await?, progress: Progress::new() };
     seed.progress.step("pictures");
     write_pictures(config)?;
     if wanted.fresh || !seed.is_complete(&shop).await? {
@@ -84,31 +75,8 @@ pub(crate) async fn run(config: &Config, wanted: Wanted) -> Result<(), Box<dyn E
 }
 
 impl Seed {
-    async fn wait_for_bus(&self, config: &Config) -> Result<(), SeedError> {
-        let connected = async {
-            while !self.bus.is_connected() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(CORE_PATIENCE_S), connected)
-            .await
-            .map_err(|_| SeedError::NoBus(config.nats.url.clone()))
-    }
-
-    /// Asks, and asks again while the service is still starting: everything here may be repeated.
     async fn ask<R: Request + Sync>(&self, request: &R) -> Result<R::Answer, SeedError> {
-        let give_up = tokio::time::Instant::now() + Duration::from_secs(CORE_PATIENCE_S);
-        loop {
-            let context = RequestContext::service(&self.clock, &Entropy)
-                .within(&self.clock, Duration::from_secs(MESSAGE_PATIENCE_S));
-            match self.bus.request(request, &context).await {
-                Ok(answer) => return Ok(answer),
-                Err(CallError::Unavailable(_)) if tokio::time::Instant::now() < give_up => {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                Err(source) => return Err(SeedError::Call { subject: R::SUBJECT, source }),
-            }
-        }
+        Ok(self.core.ask(request).await?)
     }
 
     /// Accounts are written last: when they are there, so is the rest.

@@ -4,6 +4,7 @@ pub(crate) mod categories;
 pub(crate) mod digests;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod merchant;
 pub(crate) mod price_lines;
 pub(crate) mod put_views;
 pub(crate) mod retire;

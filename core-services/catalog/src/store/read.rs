@@ -4,7 +4,7 @@ use bodega_domain::{
     Timestamp,
     catalog::{CategoryView, ProductCard, ProductView, SkuNo, SkuView},
     id::MerchantId,
-    message::catalog::PricedLines,
+    message::catalog::{Merchant, PricedLines},
     money::Currency,
 };
 use serde::de::DeserializeOwned;
@@ -102,6 +102,14 @@ pub(crate) async fn product(pool: &PgPool, slug: &str) -> Result<Option<ProductV
 /// All categories.
 pub(crate) async fn categories(pool: &PgPool) -> Result<Vec<CategoryView>, sqlx::Error> {
     Ok(body(pool, bodega_domain::catalog::keys::CATEGORIES, "all").await?.unwrap_or_default())
+}
+
+/// The merchant of a slug.
+pub(crate) async fn merchant(pool: &PgPool, slug: &str) -> Result<Option<Merchant>, sqlx::Error> {
+    // Index: merchant_slug.
+    let row: Option<(Uuid, String, String)> =
+        sqlx::query_as("select id, slug, name from merchant where slug = $1").bind(slug).fetch_optional(pool).await?;
+    Ok(row.map(|(id, slug, name)| Merchant { id: MerchantId::from_u128(id.as_u128()), slug, name }))
 }
 
 /// SKUs by number with what they cost now, in one statement.

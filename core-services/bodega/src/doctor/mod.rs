@@ -1,6 +1,8 @@
 //! `bodega doctor`: what is wrong, and what to do about it.
 
-use std::{error::Error, fmt::Display, net::SocketAddr, time::Duration};
+mod neighbours;
+
+use std::{error::Error, fmt::Display, time::Duration};
 
 use bodega_platform::{Bus, Clock, Config, Postgres, Service, postgres, redis::Redis, sqlx};
 
@@ -42,13 +44,31 @@ pub(crate) async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     };
     tell("keys", keys(config));
     tell("plugin host", plugin_host(config));
+    let http = neighbours::client()?;
     for (name, address) in [("gateway address", config.http.gateway), ("metrics address", config.http.metrics)] {
-        tell(name, port(address).await);
+        tell(name, neighbours::port(&http, address).await);
     }
     tell("redis", redis(config).await);
-    tell("nats", nats(config).await);
+    let (bus, finding) = nats(config).await;
+    tell("nats", finding);
     for service in services::all() {
         tell(&format!("database of {}", service.name), database(config, &service).await);
+    }
+    let catalogue = match &bus {
+        Some(bus) => neighbours::catalogue(bus).await,
+        None => None,
+    };
+    if config.replicator.edges.is_empty() {
+        tell("edges", Finding::Fine("none is in [replicator] edges, so none gets the catalogue".to_owned()));
+    }
+    for edge in &config.replicator.edges {
+        tell(&format!("edge {}", edge.id), neighbours::edge(&http, &edge.url, catalogue.as_ref()).await);
+    }
+    if config.payment.providers.is_empty() {
+        tell("payment", wrong("no provider is configured, so nobody can pay", "name one under [payment.providers]"));
+    }
+    for (name, provider) in &config.payment.providers {
+        tell(&format!("payment provider {name}"), neighbours::provider(&http, &provider.base_url).await);
     }
     if failed > 0 { Err(Unwell(failed).into()) } else { Ok(()) }
 }
@@ -96,16 +116,6 @@ fn plugin_host(config: &Config) -> Finding {
     }
 }
 
-async fn port(address: SocketAddr) -> Finding {
-    match tokio::net::TcpListener::bind(address).await {
-        Ok(_) => Finding::Fine(format!("{address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Finding::Fine(format!("{address} is in use: by this shop, when it runs"))
-        }
-        Err(error) => wrong(format!("{address}: {error}"), "choose another in [http]"),
-    }
-}
-
 async fn redis(config: &Config) -> Finding {
     match Redis::new(&config.redis).ready().await {
         None => Finding::Fine("none is configured; everything works without it".to_owned()),
@@ -114,11 +124,12 @@ async fn redis(config: &Config) -> Finding {
     }
 }
 
-async fn nats(config: &Config) -> Finding {
+/// The connection, when there is one, and what is to say of it.
+async fn nats(config: &Config) -> (Option<Bus>, Finding) {
     let url = &config.nats.url;
-    let bus = match Bus::connect(config, "admin", Clock::system()).await {
+    let bus = match Bus::connect(config, "admin", Clock::skewed(config.clock.skew_ms)).await {
         Ok(bus) => bus,
-        Err(error) => return wrong(error, "correct [nats]"),
+        Err(error) => return (None, wrong(error, "correct [nats]")),
     };
     let connected = tokio::time::timeout(Duration::from_secs(CONNECT_PATIENCE_S), async {
         while !bus.is_connected() {
@@ -126,20 +137,18 @@ async fn nats(config: &Config) -> Finding {
         }
     });
     if connected.await.is_err() {
-        return wrong(
-            format!("no connection to {url} as `admin`"),
-            "start NATS, and look at nats.url and [nats.services.admin]",
-        );
+        let what = format!("no connection to {url} as `admin`");
+        return (None, wrong(what, "start NATS, and look at nats.url and [nats.services.admin]"));
     }
     let version = bus.client().server_info().version;
     let account = tokio::time::timeout(Duration::from_secs(CONNECT_PATIENCE_S), bus.jetstream().query_account()).await;
-    match account {
+    let fix = "start nats-server with --jetstream";
+    let finding = match account {
         Ok(Ok(account)) => Finding::Fine(format!("{version} at {url}, JetStream with {} streams", account.streams)),
-        Ok(Err(error)) => {
-            wrong(format!("{version} at {url}, no JetStream: {error}"), "start nats-server with --jetstream")
-        }
-        Err(_) => wrong(format!("{version} at {url}, JetStream does not answer"), "start nats-server with --jetstream"),
-    }
+        Ok(Err(error)) => wrong(format!("{version} at {url}, no JetStream: {error}"), fix),
+        Err(_) => wrong(format!("{version} at {url}, JetStream does not answer"), fix),
+    };
+    (Some(bus), finding)
 }
 
 async fn database(config: &Config, service: &Service) -> Finding {
