@@ -1,14 +1,15 @@
 //! A process is gone, and comes back.
 
-use crate::{alone, is_the_only_order, paid_at_last, placed_at_last, quoted};
-use bodega_tests::black_box::{OpenShop, address, fresh_key};
+use crate::{alone, in_workerd, is_the_only_order, opened, paid_at_last, placed_at_last, quoted};
+use bodega_tests::black_box::{ADMIN, OpenShop, Shopper, Staff, address, fresh_key};
 use bodega_tests::eventually_within;
-use std::time::Duration;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn without_the_core_reading_and_filling_go_on_and_checkout_says_not_yet() {
     let _alone = alone().await;
-    let shop = OpenShop::start(1).await;
+    let shop = opened().await;
     let (shopper, quote) = quoted(&shop).await;
     let sku = shopper.skus(2).await.remove(1);
     shop.processes().kill_core();
@@ -29,7 +30,7 @@ async fn without_the_core_reading_and_filling_go_on_and_checkout_says_not_yet() 
 #[tokio::test]
 async fn nats_killed_is_told_and_then_it_recovers_by_itself() {
     let _alone = alone().await;
-    let shop = OpenShop::start(1).await;
+    let shop = opened().await;
     let (shopper, quote) = quoted(&shop).await;
     shop.processes().nats().kill();
 
@@ -46,7 +47,7 @@ async fn nats_killed_is_told_and_then_it_recovers_by_itself() {
 #[tokio::test]
 async fn nats_that_forgot_every_stream_loses_no_event() {
     let _alone = alone().await;
-    let shop = OpenShop::start(1).await;
+    let shop = opened().await;
     let (shopper, quote) = quoted(&shop).await;
     let order = placed_at_last(&shopper, &fresh_key("forgotten"), &quote).await;
     {
@@ -68,7 +69,7 @@ async fn nats_that_forgot_every_stream_loses_no_event() {
 #[tokio::test]
 async fn postgres_killed_is_told_and_then_it_recovers_by_itself() {
     let _alone = alone().await;
-    let shop = OpenShop::start(1).await;
+    let shop = opened().await;
     let (shopper, quote) = quoted(&shop).await;
     shop.processes().postgres().kill();
 
@@ -87,7 +88,7 @@ async fn postgres_killed_is_told_and_then_it_recovers_by_itself() {
 #[tokio::test]
 async fn redis_killed_fails_nothing() {
     let _alone = alone().await;
-    let shop = OpenShop::start(1).await;
+    let shop = opened().await;
     shop.processes().redis().kill();
     let (shopper, quote) = quoted(&shop).await;
     let order = shopper.check_out(&fresh_key("no-cache"), &quote, &address(), "card_ok").await.expect(201);
@@ -98,15 +99,15 @@ async fn redis_killed_fails_nothing() {
 #[tokio::test]
 async fn an_edge_that_was_killed_still_has_catalogue_and_cart() {
     let _alone = alone().await;
-    let shop = OpenShop::start(1).await;
+    let shop = opened().await;
     let shopper = shop.shopper(0);
     let sku = shopper.skus(1).await.remove(0);
     shopper.add(&sku, 3).await;
     let before = shopper.get("/api/v1/products?limit=50").await.expect(200);
 
-    shop.processes().kill_edge(1);
-    assert!(shopper.try_send(reqwest::Method::GET, "/", &[], None).await.is_err(), "the edge is gone");
-    shop.processes().start_edge(1).expect("the edge starts again");
+    kill_the_edge(&shop);
+    assert!(shopper.try_send(Method::GET, "/", &[], None).await.is_err(), "the edge is gone");
+    start_the_edge(&shop);
 
     assert_eq!(shopper.get("/api/v1/products?limit=50").await.expect(200), before);
     let cart = shopper.cart().await;
@@ -117,22 +118,54 @@ async fn an_edge_that_was_killed_still_has_catalogue_and_cart() {
 async fn an_edge_that_comes_back_after_a_change_shows_it() {
     let _alone = alone().await;
     let shop = OpenShop::start(2).await;
-    let elsewhere = shop.shopper(1);
-    let (shopper, quote) = quoted(&shop).await;
+    let admin = Staff::sign_in(&shop, ADMIN).await;
+    let (here, there) = (shop.shopper(0), shop.shopper(1));
+    let slug = here.get("/api/v1/products?limit=1").await.expect(200)["items"][0]["slug"].clone();
+    let path = format!("/api/v1/products/{}", slug.as_str().expect("a product"));
     shop.processes().kill_edge(2);
-    let order = placed_at_last(&shopper, &fresh_key("meanwhile"), &quote).await;
+
+    let mut product = product_as_written(&admin.get(&path).await.expect(200));
+    product["title"] = json!("Renamed meanwhile");
+    admin.send(Method::PUT, "/api/v1/products", Some(&json!({ "products": [product] }))).await.expect(200);
+    shows(&here, &path, "Renamed meanwhile").await;
+
     shop.processes().start_edge(2).expect("the edge starts again");
-    let id = order["id"].as_str().unwrap_or_default();
-    let there = shopper.moved_to(shop.edge(1));
-    eventually_within(Duration::from_secs(20), "the edge to be in touch again", || async {
-        let answer = there.get(&format!("/api/v1/orders/{id}")).await;
-        (elsewhere.get("/readyz").await.status == 200 && answer.status == 200).then_some(())
+    shows(&there, &path, "Renamed meanwhile").await;
+    let digests = there.get("/_edge/v1/ingest").await.expect(200);
+    assert_eq!(digests["ready"], true, "{digests:#}");
+}
+
+async fn shows(shopper: &Shopper, path: &str, title: &str) {
+    eventually_within(crate::RECOVERED_WITHIN, "the edge to show the change", || async {
+        let answer = shopper.get(path).await;
+        (answer.status == 200 && answer.json["title"] == title).then_some(())
     })
     .await;
 }
 
-async fn quote_at_last(shopper: &bodega_tests::black_box::Shopper) -> serde_json::Value {
-    let body = serde_json::json!({"shipping_address": address()});
+/// A product as it is read, without what only the shop itself writes.
+fn product_as_written(read: &Value) -> Value {
+    let mut product = read.clone();
+    let without = |value: &mut Value, names: &[&str]| {
+        let fields = value.as_object_mut().expect("an object");
+        names.iter().for_each(|name| drop(fields.remove(*name)));
+    };
+    without(&mut product, &["id", "merchant_name", "version"]);
+    product["variants"].as_array_mut().expect("variants").iter_mut().for_each(|it| without(it, &["sku_no", "band"]));
+    product
+}
+
+fn kill_the_edge(shop: &OpenShop) {
+    if in_workerd() { shop.processes().kill_workerd() } else { shop.processes().kill_edge(1) }
+}
+
+fn start_the_edge(shop: &OpenShop) {
+    let started = if in_workerd() { shop.processes().start_workerd() } else { shop.processes().start_edge(1) };
+    started.expect("the edge starts again");
+}
+
+async fn quote_at_last(shopper: &Shopper) -> Value {
+    let body = json!({"shipping_address": address()});
     eventually_within(crate::RECOVERED_WITHIN, "a quote", || async {
         let answer = shopper.post("/api/v1/quote", &body).await;
         (answer.status == 200).then_some(answer.json)
