@@ -10,7 +10,9 @@ const context = (number) => 0xa0 + number;
 /** One element: its tag, its length, what is in it. */
 function der(tag, ...parts) {
   const body = Buffer.concat(parts.map((part) => Buffer.from(part)));
-  const length = body.length < 0x80 ? [body.length] : [0x82, body.length >> 8, body.length & 0xff];
+  // As short as it can be said: nats-server insists.
+  const long = body.length < 0x100 ? [0x81, body.length] : [0x82, body.length >> 8, body.length & 0xff];
+  const length = body.length < 0x80 ? [body.length] : long;
   return Buffer.concat([Buffer.from([tag, ...length]), body]);
 }
 
