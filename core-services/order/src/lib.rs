@@ -10,6 +10,7 @@
 //! | `order.v1.outcome` | edges | what became of an idempotency key |
 //! | `order.v1.{get,list,history,open_link}` | edges, gateway | reads |
 //! | `order.v1.{pay,cancel,return}` | edges, gateway | the shopper's commands |
+//! | `order.v1.{exceptions,close_exception}` | gateway | what a person has to look at, and that somebody has |
 //! | `order.v1.abandon` | inventory | exists, or a tombstone makes sure it never will |
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
@@ -74,6 +75,8 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::command::pay)
         .on(orders.clone(), requests::command::cancel)
         .on(orders.clone(), requests::command::give_back)
+        .on(orders.clone(), requests::exceptions::exceptions)
+        .on(orders.clone(), requests::exceptions::close)
         .on(orders.clone(), requests::told::abandon)
         .on(orders.clone(), requests::told::payment_changed)
         .background("drive", move || drive::run(driver.clone())))

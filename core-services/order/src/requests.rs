@@ -1,6 +1,7 @@
 //! A file a request, or a family of requests that share their rules.
 
 pub(crate) mod command;
+pub(crate) mod exceptions;
 pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod told;
@@ -8,11 +9,13 @@ pub(crate) mod told;
 use std::time::Duration;
 
 use bodega_domain::{
-    Code, Failure,
-    id::OrderId,
+    Code, Failure, Money,
+    id::{MerchantId, OrderId},
     limits::IDEMPOTENCY_KEY_BYTES_MAX,
-    order::{OrderStatus, OrderView, PaymentStatus},
+    money::MoneyError,
+    order::{OrderStatus, OrderView, PaymentAmounts, PaymentStatus},
     principal::{Owner, Principal},
+    quote::{QuoteContent, Totals},
 };
 use bodega_platform::{Call, DatabaseError};
 
@@ -37,17 +40,64 @@ pub(crate) fn owner_of(call: &Call) -> Result<Owner, Failure> {
     call.principal.owner().ok_or_else(|| Code::Unauthenticated.into())
 }
 
-/// What the asker may see of an order: all of one's own, all for admins and services, their part for merchants.
-pub(crate) fn visible(orders: &Orders, principal: &Principal, order: StoredOrder) -> Option<OrderView> {
+/// Whether the asker sees the whole order: one's own, and everybody's for admins and services.
+pub(crate) fn sees_all(principal: &Principal, order: &StoredOrder) -> bool {
     let own = principal.owner().is_some_and(|owner| owner.to_string() == order.owner);
-    if own || principal.is_admin() || matches!(principal, Principal::Service) {
+    own || principal.is_admin() || matches!(principal, Principal::Service)
+}
+
+/// What the asker may see of an order: all of it, their part for merchants, else nothing.
+pub(crate) fn visible(orders: &Orders, principal: &Principal, order: StoredOrder) -> Option<OrderView> {
+    if sees_all(principal, &order) {
+        let own = principal.owner().is_some_and(|owner| owner.to_string() == order.owner);
         return Some(view(orders, order, own));
     }
     let merchants: Vec<_> = principal.merchants().collect();
+    if !order.content.lines.iter().any(|line| merchants.contains(&line.merchant)) {
+        return None;
+    }
+    let totals = totals_of(&order.content, &merchants).unwrap_or_else(|error| {
+        tracing::error!(%error, order = %order.id, "a merchant's totals do not add up");
+        Totals::zero(order.content.currency, order.content.totals.tax_included)
+    });
+    let whole = order.content.totals.total;
     let mut seen = view(orders, order, false);
     seen.parts.retain(|part| merchants.contains(&part.merchant));
     seen.lines.retain(|line| merchants.contains(&line.merchant));
-    if seen.parts.is_empty() { None } else { Some(seen) }
+    seen.payment.amounts = amounts_of(seen.payment.amounts, totals.total, whole);
+    // Where the shopper is challenged is the shopper's alone.
+    seen.payment.next_action = None;
+    seen.totals = totals;
+    Some(seen)
+}
+
+/// The totals of some merchants' parts. Shipping is their share of what was paid for it, discounts taken off.
+fn totals_of(content: &QuoteContent, merchants: &[MerchantId]) -> Result<Totals, MoneyError> {
+    let zero = Money::zero(content.currency);
+    let (mut subtotal, mut discount, mut tax, mut total) = (zero, zero, zero, zero);
+    for line in content.lines.iter().filter(|line| merchants.contains(&line.merchant)) {
+        subtotal = subtotal.checked_add(line.subtotal)?;
+        discount = discount.checked_add(line.discount)?;
+    }
+    for share in content::shares(content)?.iter().filter(|share| merchants.contains(&share.merchant)) {
+        tax = tax.checked_add(share.tax)?;
+        total = total.checked_add(share.net)?.checked_add(share.tax)?;
+    }
+    let tax_included = content.totals.tax_included;
+    let goods = subtotal.checked_sub(discount)?;
+    let goods = if tax_included { goods } else { goods.checked_add(tax)? };
+    Ok(Totals { subtotal, discount, shipping: total.checked_sub(goods)?, tax, total, tax_included })
+}
+
+/// The share of a part in the one payment of its order, by value.
+fn amounts_of(amounts: PaymentAmounts, part: Money, whole: Money) -> PaymentAmounts {
+    let weights = [part.amount(), whole.amount() - part.amount()];
+    let share = |amount: Money| amount.split(&weights).first().copied().unwrap_or(amount);
+    PaymentAmounts {
+        authorised: share(amounts.authorised),
+        captured: share(amounts.captured),
+        refunded: share(amounts.refunded),
+    }
 }
 
 /// An order as its owner sees it. A guest's own order carries its secret link.

@@ -1,5 +1,6 @@
 //! All SQL of the order service. Lock order everywhere: keys, claims, orders with their sagas, quotas; each sorted.
 
+pub(crate) mod exceptions;
 pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod saga;

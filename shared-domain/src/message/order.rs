@@ -98,6 +98,9 @@ pub struct Pay {
     pub return_url: Option<String>,
 }
 
+/// Why an order is called off. Words of a list, because the history that keeps them may not name a person.
+pub const CANCEL_REASONS: [&str; 6] = ["changed_mind", "wrong_item", "too_late", "out_of_stock", "fraud", "other"];
+
 /// Cancels an order that has not been shipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
@@ -105,7 +108,7 @@ pub struct Cancel {
     pub order: OrderId,
     /// The shopper's idempotency key.
     pub key: String,
-    /// Why, in the asker's words; not shown to others.
+    /// Why: one of [`CANCEL_REASONS`], kept in the history.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -180,11 +183,40 @@ pub struct HistoryEntry {
     pub data: serde_json::Value,
 }
 
-/// An order's history; for its owner and admins.
+/// An order's history; whole for its owner and admins, what and when for its merchants.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct History {
     /// Which.
     pub order: OrderId,
+}
+
+/// Open exceptions of orders, newest first; for admins.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Exceptions {
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// An order that somebody has to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderException {
+    /// By which it is closed; opaque.
+    pub id: String,
+    /// Which order.
+    pub order: OrderId,
+    /// For instance `unsettled`.
+    pub kind: String,
+    /// Since when.
+    pub opened_at: Timestamp,
+}
+
+/// Somebody has looked at an exception. Who and when is kept; the same again changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseException {
+    /// Its id.
+    pub exception: String,
 }
 
 /// An order was committed.
@@ -215,6 +247,8 @@ requests! {
     Abandon => "order.v1.abandon", Vec<AbandonVerdict>;
     PaymentChanged => "order.v1.payment_changed", Done;
     History => "order.v1.history", Vec<HistoryEntry>;
+    Exceptions => "order.v1.exceptions", Page<OrderException>;
+    CloseException => "order.v1.close_exception", Done;
 }
 
 events! {

@@ -6,7 +6,7 @@ use bodega_domain::{
     id::{OrderId, ReturnId},
     limits::PLACE_WAIT_MS,
     message::{
-        order::{Cancel, Pay, Return, ReturnAnswer},
+        order::{CANCEL_REASONS, Cancel, Pay, Return, ReturnAnswer},
         payment::Attempt,
     },
     order::{OrderStatus, OrderView},
@@ -32,7 +32,8 @@ fn fingerprint(what: &str, parsed: &impl Serialize) -> Vec<u8> {
     sha256(&bytes).to_vec()
 }
 
-/// Remembers the key and decides the input, in one transaction. `false` when this very operation was done before.
+/// Remembers the key, notes what was asked and decides the input, in one transaction. `false` when this very operation
+/// was done before.
 async fn decide(
     orders: &Orders,
     id: OrderId,
@@ -40,9 +41,10 @@ async fn decide(
     key: &str,
     fingerprint: Vec<u8>,
     input: Input<'static>,
+    asked: Option<Entry>,
 ) -> Result<(bool, Vec<(OrderId, bodega_domain::saga::Command)>), Failure> {
     let context = &orders.context;
-    let (fingerprint, input) = (&fingerprint, &input);
+    let (fingerprint, input, asked) = (&fingerprint, &input, &asked);
     let decided = context
         .postgres()
         .transaction(|mut tx| {
@@ -63,6 +65,7 @@ async fn decide(
                     let failure = Failure::new(Code::OrderStateConflict, "This order cannot be changed like this now.");
                     return Err(TransactionError::Refused(failure.about(id.to_string())));
                 };
+                store::append_history(&mut tx, asked.as_slice(), now).await?;
                 let mut writing = Writing::default();
                 writing.take(context, locked, outcome, who, now);
                 let (commands, _) = writing.commit(&mut tx, now).await?;
@@ -86,7 +89,7 @@ pub(crate) async fn pay(orders: Orders, call: Call, request: Pay) -> Result<Orde
     }
     let revision = stored.payment_revision;
     let print = fingerprint("pay", &(request.order, &request.payment));
-    decide(&orders, request.order, &stored.owner, &request.key, print, Input::PayAgain).await?;
+    decide(&orders, request.order, &stored.owner, &request.key, print, Input::PayAgain, None).await?;
     // Asked even when the key is known: the attempt's own key makes it one attempt.
     let attempt = Attempt {
         order: request.order,
@@ -102,6 +105,14 @@ pub(crate) async fn pay(orders: Orders, call: Call, request: Pay) -> Result<Orde
     Ok(view(&orders, stored, true))
 }
 
+/// The history holds no personal data and can never be emptied, so a reason is a word of a list and no free text.
+fn known_reason(asked: &str) -> Result<&'static str, Failure> {
+    CANCEL_REASONS.into_iter().find(|known| *known == asked).ok_or_else(|| {
+        let detail = format!("One of {}.", CANCEL_REASONS.join(", "));
+        Failure::new(Code::ValidationFailed, "This is no reason of the list.").field("/reason", "unknown", detail)
+    })
+}
+
 pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Result<OrderView, Failure> {
     check_key(&request.key)?;
     let stored = load(&orders, request.order).await?;
@@ -110,8 +121,17 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
         return Err(Code::OrderNotFound.into());
     }
     let who = call.principal.owner().map_or_else(|| stored.owner.clone(), |owner| owner.to_string());
-    let print = fingerprint("cancel", &request.order);
-    let (_, commands) = decide(&orders, request.order, &who, &request.key, print, Input::Cancel).await?;
+    let reason = request.reason.as_deref().map(known_reason).transpose()?;
+    // Without a reason as it was before there were any, so that a key of then still is the same.
+    let print = match reason {
+        Some(reason) => fingerprint("cancel", &(request.order, reason)),
+        None => fingerprint("cancel", &request.order),
+    };
+    let asked = reason.map(|reason| {
+        let data = serde_json::json!({ "reason": reason });
+        Entry { order: request.order, what: "cancel_requested", who: who.clone(), data }
+    });
+    let (_, commands) = decide(&orders, request.order, &who, &request.key, print, Input::Cancel, asked).await?;
     if !commands.is_empty() {
         drive::follow(&orders, &call.context, commands).await?;
     }

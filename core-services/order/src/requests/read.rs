@@ -14,7 +14,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, DatabaseError};
 
-use super::{load, owner_of, view, visible};
+use super::{load, owner_of, sees_all, view, visible};
 use crate::{Orders, store, store::read::Whose};
 
 /// Bytes of a link's secret: 128 bits.
@@ -69,11 +69,26 @@ fn parse_cursor(text: &str) -> Result<(Timestamp, OrderId), Failure> {
 
 pub(crate) async fn history(orders: Orders, call: Call, request: History) -> Result<Vec<HistoryEntry>, Failure> {
     let stored = load(&orders, request.order).await?;
+    let (whole, owner) = (sees_all(&call.principal, &stored), stored.owner.clone());
     if visible(&orders, &call.principal, stored).is_none() {
         return Err(Code::OrderNotFound.into());
     }
     let entries = store::read::history(orders.context.postgres().pool(), request.order).await;
-    Ok(entries.map_err(DatabaseError::from)?)
+    let entries = entries.map_err(DatabaseError::from)?;
+    if whole {
+        return Ok(entries);
+    }
+    Ok(entries.into_iter().map(|entry| of_merchant(entry, &owner)).collect())
+}
+
+/// An entry as a merchant reads it: what happened and when. The rest names people and other merchants' amounts.
+fn of_merchant(entry: HistoryEntry, owner: &str) -> HistoryEntry {
+    let who = match entry.who {
+        who if who.starts_with("service:") => who,
+        who if who == owner => "buyer".to_owned(),
+        _ => "staff".to_owned(),
+    };
+    HistoryEntry { who, data: serde_json::json!({}), ..entry }
 }
 
 pub(crate) async fn open_link(orders: Orders, _call: Call, request: OpenLink) -> Result<OrderView, Failure> {

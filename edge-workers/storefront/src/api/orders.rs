@@ -25,7 +25,7 @@ pub(crate) struct PayIn {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelIn {
-    /// In the shopper's words.
+    /// One of `changed_mind`, `wrong_item`, `too_late`, `out_of_stock`, `fraud`, `other`.
     #[serde(default)]
     pub(crate) reason: Option<String>,
 }

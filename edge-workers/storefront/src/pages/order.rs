@@ -241,7 +241,13 @@ fn pay<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
 fn cancel<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
     let inside = html! {
         label for="reason" { "Why, if you want to say" }
-        input #reason name="reason" maxlength="200" dir="auto";
+        select #reason name="reason" {
+            option value="" { "I would rather not say" }
+            option value="changed_mind" { "I changed my mind" }
+            option value="wrong_item" { "I chose something wrong" }
+            option value="too_late" { "It would come too late" }
+            option value="other" { "Something else" }
+        }
         button.button.quiet type="submit" { "Yes, call it off" }
     };
     html! { details.deed { summary { "Call the order off" } (form(visit, order, "cancel", inside)) } }
