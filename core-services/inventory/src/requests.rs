@@ -3,6 +3,7 @@
 pub(crate) mod adjust;
 pub(crate) mod change;
 pub(crate) mod hold;
+pub(crate) mod read;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,7 @@
 //! All SQL of inventory. Lock order everywhere: stock rows by (SKU, location), then holds by order.
 
+pub(crate) mod movements;
+
 use std::collections::BTreeMap;
 
 use bodega_domain::{
@@ -240,69 +242,6 @@ pub(crate) async fn put_bands(
         .collect()
 }
 
-/// A movement as it was recorded.
-pub(crate) struct Movement {
-    pub(crate) merchant: MerchantId,
-    pub(crate) reference: String,
-    pub(crate) sku_no: SkuNo,
-    pub(crate) location: LocationId,
-    pub(crate) delta: i64,
-}
-
-fn movement(row: &PgRow) -> Result<Movement, sqlx::Error> {
-    Ok(Movement {
-        merchant: MerchantId::from_u128(row.try_get::<Uuid, _>("merchant")?.as_u128()),
-        reference: row.try_get("reference")?,
-        sku_no: decode_sku(row, "sku_no")?,
-        location: LocationId::from_u128(row.try_get::<Uuid, _>("location")?.as_u128()),
-        delta: row.try_get("delta")?,
-    })
-}
-
-/// Records movements; a merchant's reference that is known already changes nothing. Returns the new ones.
-pub(crate) async fn insert_movements(
-    tx: &mut PgConnection,
-    movements: &[(Uuid, &Adjustment)],
-    now: Timestamp,
-) -> Result<Vec<Movement>, sqlx::Error> {
-    let rows = sqlx::query(
-        "insert into movement (id, sku_no, location, merchant, delta, reason, reference, at)
-         select i, s, l, m, d, r, f, $8
-         from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[])
-              as t(i, s, l, m, d, r, f)
-         order by m, f
-         on conflict (merchant, reference) do nothing
-         returning merchant, reference, sku_no, location, delta",
-    )
-    .bind(movements.iter().map(|(id, _)| *id).collect::<Vec<_>>())
-    .bind(movements.iter().map(|(_, a)| i64::from(a.sku_no)).collect::<Vec<_>>())
-    .bind(movements.iter().map(|(_, a)| uuid(a.location.as_u128())).collect::<Vec<_>>())
-    .bind(movements.iter().map(|(_, a)| uuid(a.merchant.as_u128())).collect::<Vec<_>>())
-    .bind(movements.iter().map(|(_, a)| a.delta).collect::<Vec<_>>())
-    .bind(movements.iter().map(|(_, a)| a.reason.as_str()).collect::<Vec<_>>())
-    .bind(movements.iter().map(|(_, a)| a.reference.as_str()).collect::<Vec<_>>())
-    .bind(OffsetDateTime::from(now))
-    .fetch_all(tx)
-    .await?;
-    rows.iter().map(movement).collect()
-}
-
-/// The movements of these adjustments' references, as they were recorded.
-pub(crate) async fn movements_of(
-    tx: &mut PgConnection,
-    adjustments: &[&Adjustment],
-) -> Result<Vec<Movement>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select merchant, reference, sku_no, location, delta from movement
-         where (merchant, reference) in (select * from unnest($1::uuid[], $2::text[]))",
-    )
-    .bind(adjustments.iter().map(|a| uuid(a.merchant.as_u128())).collect::<Vec<_>>())
-    .bind(adjustments.iter().map(|a| a.reference.as_str()).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    rows.iter().map(movement).collect()
-}
-
 /// Those of these SKUs that have been counted before, with whose they are.
 pub(crate) async fn sellers_of(pool: &PgPool, skus: &[SkuNo]) -> Result<BTreeMap<SkuNo, MerchantId>, sqlx::Error> {
     let rows = sqlx::query("select distinct sku_no, merchant from stock where sku_no = any($1)")
@@ -364,6 +303,21 @@ pub(crate) async fn put_locations(pool: &PgPool, locations: &[Location]) -> Resu
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// All locations, in the order of their allocation.
+pub(crate) async fn locations(pool: &PgPool, limit: i64) -> Result<Vec<Location>, sqlx::Error> {
+    let rows: Vec<(Uuid, String, i32)> =
+        sqlx::query_as("select id, name, priority from location order by priority, id limit $1")
+            .bind(limit)
+            .fetch_all(pool)
+            .await?;
+    let read = |(id, name, priority): (Uuid, String, i32)| Location {
+        id: LocationId::from_u128(id.as_u128()),
+        name,
+        priority,
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Which of these locations there are.

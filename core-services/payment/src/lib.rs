@@ -19,6 +19,7 @@
 //! | `payment.v1.state` | intents as they are |
 //! | `payment.v1.webhook` | a provider's word, raw |
 //! | `payment.v1.balances`, `transfers_of`, `exceptions` | the books |
+//! | `payment.v1.close_exception` | a person has looked at one |
 //!
 //! Tells `order.v1.payment_changed` (asked until acknowledged) and `evt.payment.v1.intent_changed`.
 
@@ -119,7 +120,8 @@ fn wire(
         .on(state.clone(), requests::webhook::webhook)
         .on(state.clone(), requests::books::balances)
         .on(state.clone(), requests::books::transfers_of)
-        .on(state.clone(), requests::books::exceptions);
+        .on(state.clone(), requests::books::exceptions)
+        .on(state.clone(), requests::books::close_exception);
     for _ in 0..CALLS_AT_ONCE_MAX {
         let worker = worker.clone();
         wiring = wiring.background("provider_calls", move || worker.clone().run());

@@ -51,6 +51,8 @@ pub const SETTLEMENT_PAGE: usize = 100;
 pub const PLATFORM_FEE_BP: u32 = 500;
 /// Bytes of a key, a method's name or a provider's name.
 pub const NAME_BYTES_MAX: usize = 200;
+/// Transfers of an order, or accounts, in one answer: more than any order has, and they fit into a message.
+pub const TRANSFERS_MAX: i64 = 2_000;
 /// Items of a page.
 pub const PAGE_MAX: i64 = 50;
 /// Bytes of a provider's answer: a page of a settlement report takes a tenth of it.

@@ -181,6 +181,74 @@ pub struct Level {
     pub available: i64,
 }
 
+/// Changes of what is on hand, newest first; for merchants their own, for admins all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Movements {
+    /// Only of these SKUs; empty for all.
+    #[serde(default)]
+    pub sku_nos: Vec<SkuNo>,
+    /// Only this merchant's.
+    #[serde(default)]
+    pub merchant: Option<MerchantId>,
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Items a page.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A change of what is on hand, as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovementView {
+    /// When.
+    pub at: Timestamp,
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// Its name.
+    pub location_name: String,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// Added to what was on hand.
+    pub delta: i64,
+    /// Why.
+    pub reason: String,
+    /// What made it one change.
+    pub reference: String,
+    /// Who asked: an account's id, or `service`. Not known of old ones.
+    #[serde(default)]
+    pub who: Option<String>,
+}
+
+/// All locations, in the order of their allocation.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Locations {}
+
+/// Stock that is promised beyond what was counted, newest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Exceptions {
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// A stock row of which more is promised than there is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockException {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// How many are missing now.
+    pub short: i64,
+    /// When a count found it.
+    pub opened_at: Timestamp,
+}
+
 /// The hold of an order, for checks and dashboards.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HoldOf {
@@ -203,6 +271,9 @@ requests! {
     Adjust => "inventory.v1.adjust", Done;
     PutLocations => "inventory.v1.put_locations", Done;
     Levels => "inventory.v1.levels", Page<Level>;
+    Movements => "inventory.v1.movements", Page<MovementView>;
+    Locations => "inventory.v1.locations", Vec<Location>;
+    Exceptions => "inventory.v1.exceptions", Page<StockException>;
     HoldOf => "inventory.v1.hold_of", HoldState;
 }
 

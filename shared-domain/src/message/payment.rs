@@ -202,6 +202,9 @@ pub struct TransferView {
 /// An exception that somebody has to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exception {
+    /// By which it is closed; opaque.
+    #[serde(default)]
+    pub id: String,
     /// Which order.
     pub order: Option<OrderId>,
     /// For instance `amount_mismatch`, `unsettled`, `refund_failed`.
@@ -218,6 +221,14 @@ pub struct Exceptions {
     /// Where to go on.
     #[serde(default)]
     pub cursor: Option<String>,
+}
+
+/// Somebody has looked at an exception. Who and when is kept; the same again changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseException {
+    /// Its id.
+    pub exception: String,
 }
 
 /// An intent changed.
@@ -242,6 +253,7 @@ requests! {
     Balances => "payment.v1.balances", Vec<Balance>;
     TransfersOf => "payment.v1.transfers_of", Vec<TransferView>;
     Exceptions => "payment.v1.exceptions", Page<Exception>;
+    CloseException => "payment.v1.close_exception", Done;
 }
 
 events! {

@@ -1,4 +1,4 @@
-//! `inventory.v1.{adjust,put_locations,levels}`: what merchants and admins count, and what they see.
+//! `inventory.v1.{adjust,put_locations}`: what merchants and admins count, and where.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use bodega_domain::{
     catalog::SkuNo,
     failure::Validation,
     id::{LocationId, MerchantId},
-    limits::{CART_LINES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
+    limits::CART_LINES_MAX,
     message::{
-        Done, Page,
+        Done,
         catalog::PriceLines,
-        inventory::{Adjust, Adjustment, Level, Levels, PutLocations},
+        inventory::{Adjust, Adjustment, PutLocations},
     },
     principal::Principal,
     stock::bands,
@@ -50,11 +50,13 @@ pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) 
     }
     v.finish()?;
     let adjustments = &request.adjustments;
+    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
+    let who = who.as_str();
     inventory
         .postgres()
         .transaction(|mut tx| {
             let inventory = inventory.clone();
-            Box::pin(async move { count(&inventory, &mut tx, adjustments).await })
+            Box::pin(async move { count(&inventory, &mut tx, adjustments, who).await })
         })
         .await?;
     Ok(Done {})
@@ -133,6 +135,7 @@ async fn count(
     inventory: &Context,
     tx: &mut Tx<'_, '_>,
     adjustments: &[Adjustment],
+    who: &str,
 ) -> Result<(), TransactionError<Failure>> {
     let now = inventory.clock().now();
     store::ensure_stock(tx, adjustments).await?;
@@ -145,7 +148,7 @@ async fn count(
         return Err(TransactionError::Refused(failure));
     }
     let movements: Vec<_> = adjustments.iter().map(|a| (inventory.entropy().uuid(now), a)).collect();
-    let new = store::insert_movements(tx, &movements, now).await?;
+    let new = store::movements::insert_movements(tx, &movements, who, now).await?;
     if new.len() < adjustments.len() {
         known_are_the_same(tx, adjustments).await?;
     }
@@ -181,7 +184,7 @@ async fn known_are_the_same(tx: &mut Tx<'_, '_>, adjustments: &[Adjustment]) -> 
     let by_reference: BTreeMap<(MerchantId, &str), &Adjustment> =
         adjustments.iter().map(|a| ((a.merchant, a.reference.as_str()), a)).collect();
     let asked: Vec<&Adjustment> = adjustments.iter().collect();
-    for known in store::movements_of(tx, &asked).await? {
+    for known in store::movements::movements_of(tx, &asked).await? {
         let same = by_reference
             .get(&(known.merchant, known.reference.as_str()))
             .is_none_or(|a| (a.sku_no, a.location, a.delta) == (known.sku_no, known.location, known.delta));
@@ -203,31 +206,4 @@ pub(crate) async fn put_locations(inventory: Context, _call: Call, request: PutL
     v.finish()?;
     store::put_locations(inventory.postgres().pool(), &request.locations).await.map_err(DatabaseError::from)?;
     Ok(Done {})
-}
-
-pub(crate) async fn levels(inventory: Context, call: Call, request: Levels) -> Result<Page<Level>, Failure> {
-    let own: Vec<MerchantId> = call.principal.merchants().collect();
-    let all = matches!(call.principal, Principal::Service) || call.principal.is_admin();
-    let merchants = match request.merchant {
-        Some(merchant) if all || own.contains(&merchant) => vec![merchant],
-        Some(_) => return Err(Code::Forbidden.into()),
-        None if all => Vec::new(),
-        None => own,
-    };
-    let limit = request.limit.unwrap_or(LIST_LIMIT_DEFAULT).clamp(1, LIST_LIMIT_MAX);
-    let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
-    let query = store::LevelsQuery { skus: request.sku_nos, merchants, after, limit: i64::from(limit) + 1 };
-    let mut items = store::levels(inventory.postgres().pool(), &query).await.map_err(DatabaseError::from)?;
-    let more = items.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    if more {
-        items.pop();
-    }
-    let next_cursor = items.last().filter(|_| more).map(|level| format!("{}~{}", level.sku_no, level.location));
-    Ok(Page { items, next_cursor })
-}
-
-fn parse_cursor(text: &str) -> Result<(SkuNo, LocationId), Failure> {
-    text.split_once('~')
-        .and_then(|(sku, location)| Some((sku.parse().ok()?, location.parse().ok()?)))
-        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
 }

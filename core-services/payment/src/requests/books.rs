@@ -1,12 +1,12 @@
-//! `payment.v1.{balances,transfers_of,exceptions}`: what the books say, and what a person has to look at.
+//! `payment.v1.{balances,transfers_of,exceptions,close_exception}`: what the books say, and what a person has to look at.
 
 use std::sync::Arc;
 
 use bodega_domain::{
     Code, Failure,
     message::{
-        Page,
-        payment::{Balance, Balances, Exception, Exceptions, TransferView, TransfersOf},
+        Done, Page,
+        payment::{Balance, Balances, CloseException, Exception, Exceptions, TransferView, TransfersOf},
     },
 };
 use bodega_platform::{Call, DatabaseError};
@@ -40,4 +40,13 @@ pub(crate) async fn exceptions(
     let full = i64::try_from(found.len()).is_ok_and(|count| count == PAGE_MAX);
     let next_cursor = found.last().filter(|_| full).map(|(id, _)| id.to_string());
     Ok(Page { items: found.into_iter().map(|(_, exception)| exception).collect(), next_cursor })
+}
+
+/// Closed by whoever closed it first; the same again changes nothing.
+pub(crate) async fn close_exception(state: Arc<State>, call: Call, request: CloseException) -> Result<Done, Failure> {
+    let id = Uuid::try_parse(&request.exception).map_err(|_| Failure::from(Code::NotFound))?;
+    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
+    let now = state.context.clock().now();
+    let known = store::records::close_exception(state.context.postgres().pool(), id, &who, now).await;
+    if known.map_err(DatabaseError::from)? { Ok(Done {}) } else { Err(Code::NotFound.into()) }
 }

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{damaged, uuid, uuids};
+use crate::limits::TRANSFERS_MAX;
 
 /// Shares of intents, by merchant in a fixed order.
 pub(crate) async fn shares(
@@ -106,10 +107,11 @@ pub(crate) async fn balances(pool: &PgPool, merchant: Option<MerchantId>) -> Res
              union all
              select credit, merchant, currency, -amount from transfer) as side
          where $2::uuid is null or (merchant = $2 and account = any($1))
-         group by account, whose, currency order by account, whose, currency",
+         group by account, whose, currency order by account, whose, currency limit $3",
     )
     .bind(by_merchant)
     .bind(merchant.map(|id| uuid!(id)))
+    .bind(TRANSFERS_MAX)
     .fetch_all(pool)
     .await?;
     let read = |(account, merchant, currency, amount): (String, Option<Uuid>, String, i64)| {
@@ -127,9 +129,10 @@ pub(crate) async fn transfers_of(pool: &PgPool, order: OrderId) -> Result<Vec<Tr
     // Index: transfer_by_order.
     let rows: Vec<TransferRow> = sqlx::query_as(
         "select journal, at, debit, credit, amount, currency, merchant, reason from transfer
-         where order_id = $1 order by at, id",
+         where order_id = $1 order by at, id limit $2",
     )
     .bind(uuid!(order))
+    .bind(TRANSFERS_MAX)
     .fetch_all(pool)
     .await?;
     let read = |(journal, at, debit, credit, amount, currency, merchant, reason): TransferRow| {

@@ -286,7 +286,20 @@ pub(crate) async fn exceptions(
     .await?;
     let read = |(id, order, kind, detail, opened_at): Row| {
         let order = order.map(|order| OrderId::from_u128(order.as_u128()));
-        (id, Exception { order, kind, detail: detail.0, opened_at: opened_at.into() })
+        (id, Exception { id: id.to_string(), order, kind, detail: detail.0, opened_at: opened_at.into() })
     };
     Ok(rows.into_iter().map(read).collect())
+}
+
+/// Closes an exception unless it is closed already. `false` when there is none.
+pub(crate) async fn close_exception(pool: &PgPool, id: Uuid, who: &str, now: Timestamp) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "update exception set closed_at = coalesce(closed_at, $3), closed_by = coalesce(closed_by, $2) where id = $1",
+    )
+    .bind(id)
+    .bind(who)
+    .bind(OffsetDateTime::from(now))
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
