@@ -7,6 +7,7 @@
 
 mod api;
 mod exchange;
+mod health;
 mod media;
 mod openapi;
 mod pages;
@@ -46,6 +47,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
 fn router(context: &Context) -> Router {
     api::routes()
         .merge(pages::routes())
+        .route("/api/v1/services", routing::get(health::get))
         .route("/webhooks/payments/{provider}", routing::post(webhooks::payment))
         .route("/media/{name}", routing::get(media::get))
         .route("/healthz", routing::get(|| async { "ok" }))

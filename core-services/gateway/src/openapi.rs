@@ -17,18 +17,17 @@ pub(crate) fn document() -> OpenApi {
         paths.path(endpoint.path, PathItem::new(method(endpoint.method), operation(endpoint)))
     });
     let paths = paths
+        .path("/api/v1/services", PathItem::new(HttpMethod::Get, services()))
         .path("/webhooks/payments/{provider}", PathItem::new(HttpMethod::Post, webhook()))
         .path("/media/{name}", PathItem::new(HttpMethod::Get, plain("A picture, immutable", &[("name", Source::Path)])))
         .path("/healthz", PathItem::new(HttpMethod::Get, plain("Liveness", &[])))
         .path("/readyz", PathItem::new(HttpMethod::Get, plain("Readiness", &[])));
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("Bodega gateway")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some("For merchants, admins, integrations and payment providers.")),
-        )
+        .info(InfoBuilder::new().title("Bodega gateway").version(env!("CARGO_PKG_VERSION")).description(Some(
+            "For merchants, admins, integrations and payment providers. `docs/API.md` shows every write with \
+                     its body.",
+        )))
         .paths(paths)
         .components(Some(
             ComponentsBuilder::new().security_scheme("bearer", bearer).schema("Problem", problem()).build(),
@@ -77,6 +76,12 @@ fn for_whom(caller: Caller) -> &'static str {
     }
 }
 
+fn services() -> OperationBuilder {
+    plain("Services as they answer on the bus just now", &[])
+        .description(Some(for_whom(Caller::Admin)))
+        .security(SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []))
+}
+
 fn webhook() -> OperationBuilder {
     plain(
         "A payment provider tells what happened; the raw body is checked against its signature",
@@ -91,7 +96,7 @@ fn plain(summary: &str, fields: &[(&'static str, Source)]) -> OperationBuilder {
     let parameters = fields.iter().map(|(name, source)| match source {
         Source::Path => parameter(name, ParameterIn::Path, Type::String, true),
         Source::Part(part) => parameter(part, ParameterIn::Path, Type::String, true),
-        Source::Text => parameter(name, ParameterIn::Query, Type::String, false),
+        Source::Text | Source::Numbers => parameter(name, ParameterIn::Query, Type::String, false),
         Source::Number => parameter(name, ParameterIn::Query, Type::Integer, false),
         Source::Flag => parameter(name, ParameterIn::Query, Type::Boolean, false),
     });
@@ -139,9 +144,9 @@ mod tests {
             let fields = endpoint.fields.len();
             assert!(operation["parameters"].as_array().map_or(0, Vec::len) >= fields, "{}", endpoint.path);
         }
+        let activate = &json["paths"]["/api/v1/plugins/{plugin}/activate"]["post"]["parameters"][1];
+        assert_eq!((&activate["name"], &activate["required"]), (&"Idempotency-Key".into(), &false.into()));
         let cancel = json["paths"]["/api/v1/orders/{order}/cancel"]["post"].to_string();
         assert!(cancel.contains("Idempotency-Key") && cancel.contains("bearer"), "{cancel}");
     }
 }
-        let activate = &json["paths"]["/api/v1/plugins/{plugin}/activate"]["post"]["parameters"][1];
-        assert_eq!((&activate["name"], &activate["required"]), (&"Idempotency-Key".into(), &false.into()));

@@ -108,6 +108,13 @@ async fn fields(endpoint: Endpoint, operation: Operation, request: Request) -> R
                     text.parse::<u32>().map(Value::from).map_err(|_| bad(format!("`{name}` is a whole number.")))
                 })
                 .transpose()?,
+            Source::Numbers => query
+                .remove(*name)
+                .map(|text| {
+                    let numbers: Result<Vec<u32>, _> = text.split(',').map(str::parse).collect();
+                    numbers.map(Value::from).map_err(|_| bad(format!("`{name}` is a list of whole numbers: 1,2,3.")))
+                })
+                .transpose()?,
             Source::Flag => query
                 .remove(*name)
                 .map(|text| {

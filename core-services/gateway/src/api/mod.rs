@@ -23,6 +23,8 @@ pub(crate) enum Source {
     Text,
     /// A query parameter that is a number.
     Number,
+    /// A query parameter that is a list of numbers, with commas between them.
+    Numbers,
     /// A query parameter `true` or `false`.
     Flag,
 }
@@ -37,6 +39,9 @@ pub(crate) struct Endpoint {
     /// Field names and where they come from.
     pub(crate) fields: &'static [(&'static str, Source)],
     forward: Forward,
+    /// Whether the fields are the message's, for the examples of the documents.
+    #[cfg(test)]
+    parses: fn(serde_json::Value) -> Result<(), String>,
 }
 
 /// The methods in use.
@@ -76,6 +81,8 @@ macro_rules! endpoints {
             summary: $summary,
             fields: &[$((stringify!($field), Source::$source $(($part))?)),*],
             forward: forward::<$request>,
+            #[cfg(test)]
+            parses: |fields| serde_json::from_value::<$request>(fields).map(drop).map_err(|error| error.to_string()),
         },)*];
     };
 }
@@ -88,6 +95,7 @@ endpoints! {
     Patch "/api/v1/account" identity::Update [] "Changes the signed-in account";
     Get "/api/v1/users" identity::Users [cursor: Text, limit: Number] "Accounts";
     Put "/api/v1/users" identity::PutUser [] "Makes or changes an account and its roles";
+    Get "/api/v1/users/changes" identity::RoleChanges [cursor: Text, limit: Number] "Who gave whom which roles";
 
     Get "/api/v1/categories" catalog::Categories [] "All categories";
     Get "/api/v1/products" catalog::List [category: Text, merchant: Text, cursor: Text, limit: Number] "Products in display order";
@@ -97,11 +105,15 @@ endpoints! {
         version is not its `expected_version` (0: not there yet) is answered with 412";
     Delete "/api/v1/products/{slug}" catalog::Retire [slug: Path] "Takes a product out of the shop";
 
-    Get "/api/v1/stock" inventory::Levels [merchant: Text, cursor: Text, limit: Number] "Stock by SKU and location";
+    Get "/api/v1/stock" inventory::Levels [sku_nos: Numbers, merchant: Text, cursor: Text, limit: Number] "Stock by SKU and location";
+    Get "/api/v1/stock/movements" inventory::Movements [sku_nos: Numbers, merchant: Text, cursor: Text, limit: Number] "Who changed what is on hand, when and why";
+    Get "/api/v1/stock/locations" inventory::Locations [] "Locations, in the order of their allocation";
     Post "/api/v1/stock/adjustments" inventory::Adjust [] "Changes what is on hand, all or nothing";
     Put "/api/v1/stock/locations" inventory::PutLocations [] "Makes or renames locations";
 
     Get "/api/v1/orders" order::List [status: Text, all: Flag, cursor: Text, limit: Number] "Orders, newest first";
+    Get "/api/v1/orders/exceptions" order::Exceptions [cursor: Text] "Orders that somebody should look at";
+    Post "/api/v1/orders/exceptions/{exception}/close" order::CloseException [exception: Path] "Somebody has looked at it";
     Get "/api/v1/orders/{order}" order::Get [order: Path] "One order";
     Get "/api/v1/orders/{order}/history" order::History [order: Path] "What happened to an order";
     Post "/api/v1/orders/{order}/cancel" order::Cancel [order: Path] "Cancels an order that has not been shipped";
@@ -110,6 +122,7 @@ endpoints! {
     Post "/api/v1/refunds" payment::Refund [] "Gives money back";
     Get "/api/v1/payments/balances" payment::Balances [merchant: Text] "Accounts of the ledger";
     Get "/api/v1/payments/exceptions" payment::Exceptions [cursor: Text] "Payments that somebody should look at";
+    Post "/api/v1/payments/exceptions/{exception}/close" payment::CloseException [exception: Path] "Somebody has looked at it";
     Get "/api/v1/payments/{order}/transfers" payment::TransfersOf [order: Path] "The ledger's transfers of an order";
 
     Get "/api/v1/plugins" pricing::Plugins [merchant: Text, cursor: Text] "Uploaded plugins";
@@ -146,6 +159,48 @@ mod tests {
             let operation = Operation::find(endpoint.subject).unwrap_or_else(|| panic!("{}", endpoint.subject));
             assert_ne!(operation.caller, bodega_platform::operation::Caller::Service, "{}", endpoint.subject);
         }
+    }
+
+    /// The body and the path of an endpoint's example in `docs/API.md`.
+    fn example(document: &str, endpoint: &Endpoint) -> serde_json::Map<String, serde_json::Value> {
+        let name = format!("{} {}", format!("{:?}", endpoint.method).to_uppercase(), endpoint.path);
+        let rest = document.split_once(&format!("### `{name}`\n")).unwrap_or_else(|| panic!("{name} is not there")).1;
+        let section = rest.split("\n##").next().unwrap();
+        let path = section.split_once("\"$SHOP").and_then(|(_, rest)| rest.split_once('"')).expect(&name).0;
+        let body = section.split_once("-d '").and_then(|(_, rest)| rest.rsplit_once('\'')).map(|(body, _)| body);
+        assert_eq!(body.is_some(), endpoint.method.has_body(), "{name}");
+        let mut fields: serde_json::Map<_, _> =
+            body.map(|body| serde_json::from_str(body).expect(&name)).unwrap_or_default();
+        let parts: Vec<(&str, &str)> = endpoint.path.split('/').zip(path.split('/')).collect();
+        assert_eq!(endpoint.path.matches('/').count(), path.matches('/').count(), "{name}");
+        for (field, source) in endpoint.fields {
+            let part = match source {
+                Source::Path => format!("{{{field}}}"),
+                Source::Part(part) => format!("{{{part}}}"),
+                _ => continue,
+            };
+            let value = parts.iter().find(|(pattern, _)| *pattern == part).expect(&name).1;
+            fields.insert((*field).to_owned(), value.into());
+        }
+        let has_key = section.contains("Idempotency-Key");
+        let operation = Operation::find(endpoint.subject).unwrap();
+        assert!(has_key || operation.idempotency != bodega_platform::operation::Idempotency::Key, "{name}");
+        if has_key {
+            fields.insert("key".to_owned(), "k".into());
+        }
+        fields
+    }
+
+    #[test]
+    fn every_write_stands_in_the_api_s_page_with_a_body_that_its_message_takes() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/API.md");
+        let document = std::fs::read_to_string(page).unwrap();
+        let writes: Vec<_> = ENDPOINTS.iter().filter(|endpoint| endpoint.method != Method::Get).collect();
+        for endpoint in &writes {
+            let fields = serde_json::Value::Object(example(&document, endpoint));
+            (endpoint.parses)(fields).unwrap_or_else(|error| panic!("{}: {error}", endpoint.path));
+        }
+        assert_eq!(document.matches("\n### `").count(), writes.len(), "an example of what is not there");
     }
 
     #[test]

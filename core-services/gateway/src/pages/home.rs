@@ -4,19 +4,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bodega_domain::{
     Failure,
+    id::OrderId,
     limits::LIST_LIMIT_MAX,
-    message::{order::List, payment::Exceptions, replicator::Edges},
+    message::{order, order::List, payment, replicator::Edges},
 };
 use maud::{Markup, html};
 
 use super::{
     layout::Page,
     orders,
-    services::{edges_table, health},
+    services::edges_table,
     table::table,
-    visit::Visit,
+    visit::{Done, Visit},
     words::{plain, time},
 };
+use crate::health::health;
 
 /// Newest orders shown in full.
 const ORDERS_SHOWN: usize = 8;
@@ -58,24 +60,40 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
 
 /// Each part stands alone: a service that does not answer takes its own part of the page and no more.
 async fn attention(visit: &Visit) -> Markup {
-    let (exceptions, edges, services) =
-        tokio::join!(visit.ask(Exceptions::default()), visit.ask(Edges {}), health(&visit.context));
+    let (payments, orders, edges, services) = tokio::join!(
+        visit.ask(payment::Exceptions::default()),
+        visit.ask(order::Exceptions::default()),
+        visit.ask(Edges {}),
+        health(&visit.context)
+    );
     let silent: Vec<_> = services.iter().filter(|service| !service.answers()).map(|service| service.name).collect();
     html! {
         section aria-labelledby="odd" {
             h2 id="odd" { "Payments to look at" }
-            @match exceptions {
+            @match payments {
                 Err(failure) => { (unread(&failure)) }
                 Ok(page) => {
-                    (table("Newest first", &["Order", "What", "Since", "Known"], page.items.iter().map(|one| vec![
-                        html! {
-                            @if let Some(order) = one.order { a href=(visit.at(format_args!("/orders/{order}"))) { code { (order) } } }
-                            @else { "none" }
-                        },
+                    (table("Newest first", &["Order", "What", "Since", "Known", "Done"], page.items.iter().map(|one| vec![
+                        link(visit, one.order),
                         html! { (plain(&one.kind)) },
                         time(one.opened_at),
                         html! { code { (one.detail) } },
+                        close_form(visit, "payments", &one.id, &one.kind),
                     ]).collect(), "None. Every payment is as it should be."))
+                }
+            }
+        }
+        section aria-labelledby="stuck" {
+            h2 id="stuck" { "Orders to look at" }
+            @match orders {
+                Err(failure) => { (unread(&failure)) }
+                Ok(page) => {
+                    (table("Newest first", &["Order", "What", "Since", "Done"], page.items.iter().map(|one| vec![
+                        link(visit, Some(one.order)),
+                        html! { (plain(&one.kind)) },
+                        time(one.opened_at),
+                        close_form(visit, "orders", &one.id, &one.kind),
+                    ]).collect(), "None. Every order goes its way."))
                 }
             }
         }
@@ -92,6 +110,31 @@ async fn attention(visit: &Visit) -> Markup {
             }
         }
     }
+}
+
+fn link(visit: &Visit, order: Option<OrderId>) -> Markup {
+    html! {
+        @if let Some(order) = order { a href=(visit.at(format_args!("/orders/{order}"))) { code { (order) } } }
+        @else { "none" }
+    }
+}
+
+fn close_form(visit: &Visit, of: &str, id: &str, kind: &str) -> Markup {
+    html! {
+        form method="post" action=(visit.at(format_args!("/exceptions/{of}/{id}/close"))) {
+            button.button.quiet type="submit" { "Done" span.vh { " with " (plain(kind)) } }
+        }
+    }
+}
+
+pub(crate) async fn close_payment(visit: Arc<Visit>) -> Result<Done, Failure> {
+    visit.ask(payment::CloseException { exception: visit.part("exception")? }).await?;
+    Ok(Done { to: visit.at(""), said: "That payment is done with.".to_owned() })
+}
+
+pub(crate) async fn close_order(visit: Arc<Visit>) -> Result<Done, Failure> {
+    visit.ask(order::CloseException { exception: visit.part("exception")? }).await?;
+    Ok(Done { to: visit.at(""), said: "That order is done with.".to_owned() })
 }
 
 pub(super) fn unread(failure: &Failure) -> Markup {

@@ -46,6 +46,8 @@ pub(crate) fn routes() -> Router<Context> {
             Desk::Merchant => router,
             Desk::Admin => router
                 .route(&at("/orders/{order}/cancel"), write(desk, orders::cancel))
+                .route(&at("/exceptions/payments/{exception}/close"), write(desk, home::close_payment))
+                .route(&at("/exceptions/orders/{exception}/close"), write(desk, home::close_order))
                 .route(&at("/services"), read(desk, services::show)),
         }
     })

@@ -6,7 +6,7 @@ use bodega_domain::{
     Code, Failure,
     id::OrderId,
     message::{
-        order::{Cancel, Get, History, HistoryEntry, List},
+        order::{CANCEL_REASONS, Cancel, Get, History, HistoryEntry, List},
         payment::{TransferView, TransfersOf},
     },
     order::{OrderStatus, OrderView},
@@ -69,16 +69,11 @@ fn filters(visit: &Visit, chosen: Option<OrderStatus>) -> Markup {
     }
 }
 
-/// A table of orders. A merchant reads the value of the own parts, not of the whole.
+/// A table of orders. A merchant is told the value of the own parts, not of the whole.
 pub(super) fn rows(visit: &Visit, orders: &[OrderView], empty: &str) -> Markup {
     let rows = orders
         .iter()
         .map(|order| {
-            let sum = if visit.is_admin() {
-                html! { (order.totals.total) }
-            } else {
-                own_total(order)
-            };
             let pieces: u32 = order.lines.iter().map(|line| line.quantity).sum();
             vec![
                 html! { a href=(visit.at(format_args!("/orders/{}", order.id))) { (order.number) } },
@@ -86,7 +81,7 @@ pub(super) fn rows(visit: &Visit, orders: &[OrderView], empty: &str) -> Markup {
                 badge(order.status.as_str()),
                 html! { (plain(&code(order.payment.status))) },
                 html! { span.num { (pieces) } },
-                html! { span.num { (sum) } },
+                html! { span.num { (order.totals.total) } },
             ]
         })
         .collect();
@@ -94,29 +89,21 @@ pub(super) fn rows(visit: &Visit, orders: &[OrderView], empty: &str) -> Markup {
     table("Newest first", &["Order", "Placed", "Status", "Payment", "Pieces", sum], rows, empty)
 }
 
-fn own_total(order: &OrderView) -> Markup {
-    html! { @for (index, part) in order.parts.iter().enumerate() { @if index > 0 { ", " } (part.total) } }
-}
-
 pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let id: OrderId = visit.part("order")?;
     let order = visit.ask(Get { order: id }).await?;
-    // The timeline and the books name other merchants' amounts.
-    let story = if visit.is_admin() {
-        let (history, transfers) = tokio::join!(visit.ask(History { order: id }), visit.ask(TransfersOf { order: id }));
-        Some((history?, transfers))
-    } else {
-        None
-    };
+    let history = visit.ask(History { order: id }).await?;
+    // The books name other merchants' amounts.
+    let transfers = if visit.is_admin() { Some(visit.ask(TransfersOf { order: id }).await) } else { None };
     let body = html! {
         p.lead { (badge(order.status.as_str())) " placed " (time(order.placed_at)) }
         (lines(&order))
         div.columns {
             section aria-labelledby="sums" { h2 id="sums" { "Amounts" } (amounts(&visit, &order)) }
-            section aria-labelledby="state" { h2 id="state" { "State" } (state(&order)) }
+            section aria-labelledby="state" { h2 id="state" { "State" } (state(&visit, &order)) }
         }
-        @if let Some((history, transfers)) = &story {
-            section aria-labelledby="story" { h2 id="story" { "What happened" } (timeline(history)) }
+        section aria-labelledby="story" { h2 id="story" { "What happened" } (timeline(&history)) }
+        @if let Some(transfers) = &transfers {
             section aria-labelledby="books" {
                 h2 id="books" { "Ledger" }
                 @match transfers {
@@ -156,9 +143,7 @@ fn amounts(visit: &Visit, order: &OrderView) -> Markup {
     let parts = order.parts.iter().map(|part| {
         html! { (part.total) " · " (part.skus.len()) " SKU · " (plain(&code(part.fulfilment))) }
     });
-    if !visit.is_admin() {
-        return facts(parts.map(|part| ("Your part", part)).collect());
-    }
+    let part = if visit.is_admin() { "Merchant's part" } else { "Your part" };
     let totals = &order.totals;
     let mut rows = vec![
         ("Goods", html! { (totals.subtotal) }),
@@ -167,17 +152,23 @@ fn amounts(visit: &Visit, order: &OrderView) -> Markup {
         (if totals.tax_included { "Tax, inside" } else { "Tax, on top" }, html! { (totals.tax) }),
         ("Total", html! { strong { (totals.total) } }),
     ];
-    rows.extend(parts.map(|part| ("Merchant's part", part)));
+    rows.extend(parts.map(|facts| (part, facts)));
     facts(rows)
 }
 
-fn state(order: &OrderView) -> Markup {
+/// A merchant's amounts are the share of the own parts in the one payment.
+fn state(visit: &Visit, order: &OrderView) -> Markup {
     let amounts = &order.payment.amounts;
+    let [authorised, captured, refunded] = if visit.is_admin() {
+        ["Authorised", "Captured", "Refunded"]
+    } else {
+        ["Authorised, your share", "Captured, your share", "Refunded, your share"]
+    };
     facts(vec![
         ("Payment", badge(&code(order.payment.status))),
-        ("Authorised", html! { (amounts.authorised) }),
-        ("Captured", html! { (amounts.captured) }),
-        ("Refunded", html! { (amounts.refunded) }),
+        (authorised, html! { (amounts.authorised) }),
+        (captured, html! { (amounts.captured) }),
+        (refunded, html! { (amounts.refunded) }),
         ("Fulfilment", html! { (plain(&code(order.fulfilment))) }),
         ("Returns", html! { (plain(&code(order.returns))) }),
         ("Id", html! { code { (order.id) } }),
@@ -226,7 +217,9 @@ fn cancel_form(visit: &Visit, order: &OrderView) -> Markup {
                 input type="hidden" name="key" value=(visit.key());
                 div.field {
                     label for="reason" { "Reason, for the history" }
-                    input id="reason" name="reason" maxlength="200";
+                    select id="reason" name="reason" required {
+                        @for reason in CANCEL_REASONS { option value=(reason) { (plain(reason)) } }
+                    }
                 }
                 p.fine { "What was paid goes back, and the stock is free again. This cannot be taken back." }
                 button.button.danger type="submit" { "Cancel the order" }
@@ -242,9 +235,6 @@ pub(crate) async fn cancel(visit: Arc<Visit>) -> Result<Done, Failure> {
         return Err(super::form::wrong("key", "The form has no usable key. Open the order again."));
     }
     let reason = Some(visit.form.text("reason").trim().to_owned()).filter(|reason| !reason.is_empty());
-    if reason.as_ref().is_some_and(|reason| reason.len() > bodega_domain::limits::TEXT_LINE_BYTES_MAX) {
-        return Err(super::form::wrong("reason", "The reason is too long."));
-    }
     let now = visit.ask(Cancel { order, key, reason }).await?;
     let said = match now.status {
         OrderStatus::Cancelled => format!("Order {} is cancelled.", now.number),

@@ -41,7 +41,8 @@ async fn list_all(visit: &Visit) -> Result<Page, Failure> {
                 html! { (card.merchant_name) },
                 html! { (card.category) },
                 html! { span.num { (card.variants) } },
-                html! { span.num { (prices.join(", ")) } },
+                // Each on one line, but not all: together they are wider than a phone.
+                html! { span { @for price in &prices { span.num { (price) } " " } } },
                 badge(&code(card.band)),
             ]
         })

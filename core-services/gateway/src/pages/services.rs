@@ -1,15 +1,12 @@
 //! Services as they answer on the bus, and how far each edge is.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bodega_domain::{
     Code, Failure,
     message::replicator::{EdgeState, Edges},
 };
-use bodega_platform::{Context, operation::OPERATIONS};
-use futures::StreamExt as _;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::{
     home::unread,
@@ -18,96 +15,20 @@ use super::{
     visit::Visit,
     words::{badge, time},
 };
-
-/// How long services may take to say that they are there.
-const ANSWERS_WITHIN: Duration = Duration::from_millis(600);
-
-/// What a NATS micro service says of itself.
-#[derive(Deserialize)]
-struct Stats {
-    name: String,
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    endpoints: Vec<EndpointStats>,
-}
-
-#[derive(Deserialize)]
-struct EndpointStats {
-    #[serde(default)]
-    num_requests: u64,
-    #[serde(default)]
-    num_errors: u64,
-    /// Nanoseconds.
-    #[serde(default)]
-    processing_time: u64,
-}
-
-/// A service of the operation table and the processes that answer for it.
-pub(super) struct Health {
-    pub(super) name: &'static str,
-    instances: Vec<Stats>,
-}
-
-impl Health {
-    pub(super) fn answers(&self) -> bool {
-        !self.instances.is_empty()
-    }
-
-    fn sum(&self, of: fn(&EndpointStats) -> u64) -> u64 {
-        self.instances.iter().flat_map(|instance| &instance.endpoints).map(of).sum()
-    }
-}
-
-/// Asks all services at once; who is silent is told from the operation table, which lists every service.
-pub(super) async fn health(context: &Context) -> Vec<Health> {
-    let mut services: Vec<Health> = OPERATIONS
-        .iter()
-        .filter_map(|operation| operation.subject.split('.').next())
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .map(|name| Health { name, instances: Vec::new() })
-        .collect();
-    let client = context.bus().client();
-    let inbox = client.new_inbox();
-    let asked = async {
-        let answers = client.subscribe(inbox.clone()).await.ok()?;
-        client.publish_with_reply("$SRV.STATS", inbox, "".into()).await.ok()?;
-        client.flush().await.ok()?;
-        Some(answers)
-    };
-    // Everything within one time limit, also a bus that is not there.
-    let until = tokio::time::Instant::now() + ANSWERS_WITHIN;
-    let Ok(Some(mut answers)) = tokio::time::timeout_at(until, asked).await else { return services };
-    while let Ok(Some(answer)) = tokio::time::timeout_at(until, answers.next()).await {
-        if let Ok(stats) = serde_json::from_slice::<Stats>(&answer.payload)
-            && let Some(service) = services
-                .iter_mut()
-                .find(|service| stats.name == service.name || stats.name.strip_prefix("bodega-") == Some(service.name))
-        {
-            service.instances.push(stats);
-        }
-        if services.iter().all(Health::answers) {
-            break;
-        }
-    }
-    services
-}
+use crate::health::{ANSWERS_WITHIN, health};
 
 pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let (services, edges) = tokio::join!(health(&visit.context), visit.ask(Edges {}));
     let rows = services
         .iter()
         .map(|service| {
-            let requests = service.sum(|endpoint| endpoint.num_requests);
-            let spent_us = service.sum(|endpoint| endpoint.processing_time) / 1_000;
-            let mean_us = spent_us.checked_div(requests).unwrap_or(0);
+            let mean_us = service.mean_us();
             vec![
                 html! { (service.name) },
-                badge(if service.answers() { "running" } else { "silent" }),
-                html! { (service.instances.first().map(|one| one.version.as_str()).unwrap_or_default()) },
-                html! { span.num { (requests) } },
-                html! { span.num { (service.sum(|endpoint| endpoint.num_errors)) } },
+                badge(service.state()),
+                html! { (service.version()) },
+                html! { span.num { (service.requests()) } },
+                html! { span.num { (service.errors()) } },
                 html! { span.num { (mean_us / 1_000) "." (format!("{:03}", mean_us % 1_000)) " ms" } },
             ]
         })

@@ -10,7 +10,7 @@ use bodega_domain::{
     catalog::SkuNo,
     message::{
         catalog::PriceLines,
-        inventory::{Adjust, Adjustment, Level, Levels},
+        inventory::{Adjust, Adjustment, Level, Levels, MovementView, Movements},
     },
 };
 use maud::{Markup, html};
@@ -20,10 +20,13 @@ use super::{
     layout::Page,
     table::{pager, table},
     visit::{Done, Visit},
-    words::{badge, plain},
+    words::{badge, plain, time},
 };
 
 const LEVELS_PER_PAGE: u32 = 40;
+
+/// Last changes below the list.
+const MOVEMENTS_SHOWN: u32 = 12;
 
 /// Why a count changes; the inventory's own words.
 const REASONS: [&str; 3] = ["count", "delivery", "damage"];
@@ -33,7 +36,9 @@ const DELTA_MAX: i64 = 100_000;
 
 pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
     let page = visit.ask(Levels { cursor: visit.cursor(), limit: Some(LEVELS_PER_PAGE), ..Levels::default() }).await?;
-    let numbers: BTreeSet<SkuNo> = page.items.iter().map(|level| level.sku_no).collect();
+    let moved = visit.ask(Movements { limit: Some(MOVEMENTS_SHOWN), ..Movements::default() }).await?.items;
+    let numbers: BTreeSet<SkuNo> =
+        page.items.iter().map(|level| level.sku_no).chain(moved.iter().map(|movement| movement.sku_no)).collect();
     let names = PriceLines { sku_nos: numbers.into_iter().collect(), currency: Currency::EUR };
     // Without names the numbers are still right.
     let known = visit.ask_as_service(names).await.map(|known| known.skus).unwrap_or_default();
@@ -45,8 +50,28 @@ pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
         (table("Units by article and place", &heads, rows, "Nothing has been counted yet."))
         p.fine { "Held: in orders that are not paid yet. Promised: sold. Free: what can still be ordered." }
         (pager(&visit.at("/stock"), "", visit.cursor().is_some(), page.next_cursor.as_deref()))
+        section aria-labelledby="moved" { h2 id="moved" { "Last changes" } (movements(&moved, &names)) }
     };
     Ok(Page::new("Stock", body))
+}
+
+/// Who changed what, when and why.
+fn movements(moved: &[MovementView], names: &HashMap<SkuNo, (String, String)>) -> Markup {
+    let rows = moved
+        .iter()
+        .map(|movement| {
+            let name = names.get(&movement.sku_no);
+            vec![
+                html! { @if let Some((title, _)) = name { (title) } @else { "SKU number " (movement.sku_no) } },
+                html! { (movement.location_name) },
+                html! { span.num { @if movement.delta > 0 { "+" } (movement.delta) } },
+                html! { (plain(&movement.reason)) },
+                time(movement.at),
+                html! { @if let Some(who) = &movement.who { code { (who) } } @else { "not known" } },
+            ]
+        })
+        .collect();
+    table("Newest first", &["Article", "Place", "Units", "Why", "When", "Who"], rows, "Nothing has been counted yet.")
 }
 
 fn row(visit: &Visit, level: &Level, name: Option<&(String, String)>) -> Vec<Markup> {

@@ -96,17 +96,18 @@ where
 {
     routing::get(move |State(context): State<Context>, exchange: Exchange, request: Request| async move {
         let (asked, uri) = (request.headers().clone(), request.uri().clone());
-        let (visit, renewed) = match enter(desk, &context, &exchange, request).await {
-            Ok(entered) => entered,
-            Err(refused) => return refuse(desk, &exchange, &asked, &uri, &refused, None),
+        let mut renewed = None;
+        let read = match enter(desk, &context, &exchange, request, &mut renewed).await {
+            Ok(visit) => handler(Arc::new(visit)).await,
+            Err(refused) => Err(refused),
         };
-        match handler(Arc::new(visit)).await {
+        match read {
             Ok(page) => {
                 let (said, cleared) = session::notice(desk, &asked).unzip();
                 let document = document(desk, Some(uri.path()), said.as_deref(), &page);
                 html(200, document, renewed.into_iter().chain(cleared.flatten()))
             }
-            Err(failure) => refuse(desk, &exchange, &asked, &uri, &failure, renewed),
+            Err(failure) => refuse(desk, &exchange, &asked, &Asked::Page(uri), &failure, renewed),
         }
     })
 }
@@ -118,38 +119,41 @@ where
     Fut: Future<Output = Result<Done, Failure>> + Send + 'static,
 {
     routing::post(move |State(context): State<Context>, exchange: Exchange, request: Request| async move {
-        let (asked, uri) = (request.headers().clone(), request.uri().clone());
+        let (asked, form) = (request.headers().clone(), Asked::Form(request.uri().clone()));
         if !is_from_here(&asked) {
-            return refuse(desk, &exchange, &asked, &uri, &Code::OriginForbidden.into(), None);
+            return refuse(desk, &exchange, &asked, &form, &Code::OriginForbidden.into(), None);
         }
-        let (visit, renewed) = match enter(desk, &context, &exchange, request).await {
-            Ok(entered) => entered,
-            Err(refused) => return refuse(desk, &exchange, &asked, &uri, &refused, None),
+        let mut renewed = None;
+        let visit = match enter(desk, &context, &exchange, request, &mut renewed).await {
+            Ok(visit) => visit,
+            Err(refused) => return refuse(desk, &exchange, &asked, &form, &refused, renewed),
         };
         // Finished whether or not the browser waits for it.
         let work = handler(Arc::new(visit));
         match context.tasks().request(work).await.unwrap_or_else(|_| Err(Failure::internal())) {
             Ok(done) => see(&done.to, renewed.into_iter().chain(session::leave_notice(desk, &asked, &done.said))),
-            Err(failure) => refuse(desk, &exchange, &asked, &uri, &failure, renewed),
+            Err(failure) => refuse(desk, &exchange, &asked, &form, &failure, renewed),
         }
     })
 }
 
+/// Lets somebody in. A session that was carried on is in `renewed` also when what follows is refused: its old refresh
+/// token is used up, and an answer without the new one would sign the visitor out.
 async fn enter(
     desk: Desk,
     context: &Context,
     exchange: &Exchange,
     request: Request,
-) -> Result<(Visit, Option<HeaderValue>), Failure> {
+    renewed: &mut Option<HeaderValue>,
+) -> Result<Visit, Failure> {
     let tokens = Tokens::of(desk, request.headers()).ok_or(Code::Unauthenticated)?;
     let mut token = tokens.access;
-    let mut renewed = None;
     let principal = match context.authenticator().principal(Some(&token)) {
         Err(failure) if failure.code == Code::SessionExpired => {
             let asked = RequestContext::bearer(exchange.request_id, None)
                 .with_deadline(context.clock().now().plus_ms(REQUEST_TIMEOUT_MS));
             let opened = context.bus().request(&Refresh { refresh: tokens.refresh }, &asked).await?;
-            renewed = session::keep(desk, request.headers(), &opened, context.clock().now());
+            *renewed = session::keep(desk, request.headers(), &opened, context.clock().now());
             token = opened.token;
             context.authenticator().principal(Some(&token))?
         }
@@ -168,7 +172,22 @@ async fn enter(
     let is_form = parts.method == axum::http::Method::POST;
     let form = if is_form { Form::of(Request::from_parts(parts, body)).await? } else { Form::default() };
     let context = context.clone();
-    Ok((Visit { desk, context, principal, form, path, query, request_id: exchange.request_id, token }, renewed))
+    Ok(Visit { desk, context, principal, form, path, query, request_id: exchange.request_id, token })
+}
+
+/// What was asked for: an address that can be read, or one that only forms are sent to.
+enum Asked {
+    Page(Uri),
+    Form(Uri),
+}
+
+/// The page of this desk that the visitor came from.
+fn came_from(desk: Desk, asked: &HeaderMap) -> Option<String> {
+    let text = |name: &str| asked.get(name).and_then(|value| value.to_str().ok());
+    let address: Uri = text("referer")?.parse().ok()?;
+    let is_here = address.authority().map(axum::http::uri::Authority::as_str) == text("host");
+    let page = address.path_and_query()?.to_string();
+    (is_here && page.starts_with(desk.base())).then_some(page)
 }
 
 /// A refusal as a page, or the sign-in page when that would help.
@@ -176,22 +195,22 @@ fn refuse(
     desk: Desk,
     exchange: &Exchange,
     asked: &HeaderMap,
-    uri: &Uri,
+    what: &Asked,
     failure: &Failure,
     renewed: Option<HeaderValue>,
 ) -> Response {
+    let came_from = came_from(desk, asked);
+    let (Asked::Page(uri) | Asked::Form(uri)) = what;
     if matches!(failure.code, Code::Unauthenticated | Code::SessionExpired | Code::CredentialsInvalid) {
-        let wanted = uri.path_and_query().map_or(desk.base(), |wanted| wanted.as_str());
-        return ask_to_sign_in(desk, wanted, asked);
+        // Signing in leads on to a page: what a form is sent to cannot be read.
+        let wanted = match what {
+            Asked::Page(uri) => uri.path_and_query().map(ToString::to_string),
+            Asked::Form(_) => came_from,
+        };
+        return ask_to_sign_in(desk, wanted.as_deref().unwrap_or(desk.base()), asked);
     }
     // From a list's bad address back to the list; from a form back to its page.
-    let back = asked
-        .get("referer")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|address| address.parse::<Uri>().ok())
-        .and_then(|address| address.path_and_query().map(ToString::to_string))
-        .filter(|back| back.starts_with(desk.base()) && back != uri.path())
-        .unwrap_or_else(|| if asked.contains_key("origin") { uri.path() } else { desk.base() }.to_owned());
+    let back = came_from.filter(|back| back != uri.path()).unwrap_or_else(|| desk.base().to_owned());
     let page = trouble(failure, &exchange.request_id.to_string(), &back);
     let is_inside = !matches!(failure.code, Code::Forbidden);
     let path = is_inside.then(|| uri.path());

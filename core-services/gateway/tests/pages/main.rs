@@ -2,7 +2,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod audit;
+mod plugins;
+mod sessions;
 mod shop;
+mod tenants;
 
 use bodega_domain::{
     message::{catalog, inventory::Levels, order::Get},
@@ -18,10 +22,18 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     shoppers_have_no_desk(&shop).await;
     pages_hold_no_text_as_markup(&shop).await;
     a_merchant_sees_their_part_and_no_more(&shop).await;
+    plugins::a_plugin_is_uploaded_used_and_stopped(&shop).await;
+    tenants::no_page_of_a_merchant_tells_of_another(&shop).await;
+    tenants::the_api_tells_a_merchant_of_their_part_and_no_more(&shop).await;
+    sessions::a_session_that_ran_out_is_carried_on(&shop).await;
+    sessions::a_form_that_was_open_too_long_leads_back_to_its_page(&shop).await;
+    sessions::signing_out_ends_a_session_whose_access_token_has_run_out(&shop).await;
     a_form_from_elsewhere_changes_nothing(&shop).await;
     an_order_is_cancelled_once(&shop).await;
     texts_and_prices_are_changed_and_the_tax_class_stays(&shop).await;
     stock_is_corrected_once_for_each_form(&shop).await;
+    audit::what_a_person_looked_at_is_closed_with_their_name(&shop).await;
+    audit::the_api_tells_who_changed_what(&shop).await;
     hostile_forms_get_a_clear_page(&shop).await;
     after_signing_out_the_cookie_is_worth_nothing(&shop).await;
 }
@@ -146,7 +158,7 @@ async fn an_order_is_cancelled_once(shop: &Shop) {
     let page = admin.get(&path).await;
     let key = page.field("key");
     for _ in 0..2 {
-        let sent = admin.post(&format!("{path}/cancel"), &[("key", &key), ("reason", "Asked by telephone")]).await;
+        let sent = admin.post(&format!("{path}/cancel"), &[("key", &key), ("reason", "out_of_stock")]).await;
         assert_eq!((sent.status, sent.location.as_str()), (303, path.as_str()), "{}", sent.body);
         let mut after = admin.clone();
         after.keep(&sent);
@@ -157,7 +169,8 @@ async fn an_order_is_cancelled_once(shop: &Shop) {
         (order.status == OrderStatus::Cancelled).then_some(())
     })
     .await;
-    assert!(!admin.get(&path).await.body.contains("Cancel the order"));
+    let page = admin.get(&path).await.body;
+    assert!(!page.contains("Cancel the order") && page.contains("Cancel requested") && page.contains("out_of_stock"));
 }
 
 async fn texts_and_prices_are_changed_and_the_tax_class_stays(shop: &Shop) {
@@ -182,6 +195,7 @@ async fn stock_is_corrected_once_for_each_form(shop: &Shop) {
     let admin = Browser::signed_in(shop, "/admin", ADMIN).await;
     let page = admin.get("/admin/stock").await;
     let on_hand = || async { shop.core.ask(Levels::default()).await.unwrap().items[0].on_hand };
+    assert!(page.body.contains("Last changes") && page.body.contains("<code>service</code>"), "the seed's counts");
     let before = on_hand().await;
     let fields = ["sku_no", "location", "merchant", "reference"].map(|name| (name, page.field(name)));
     let mut form: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -190,6 +204,9 @@ async fn stock_is_corrected_once_for_each_form(shop: &Shop) {
         assert_eq!(admin.post("/admin/stock", &form).await.status, 303);
     }
     assert_eq!(on_hand().await, before - 3);
+    let page = admin.get("/admin/stock").await.body;
+    let changes = page.split_once("Last changes").unwrap().1;
+    assert!(changes.contains("-3") && changes.contains("Damage") && changes.contains("<code>acc_"), "{changes}");
 }
 
 async fn hostile_forms_get_a_clear_page(shop: &Shop) {
@@ -201,6 +218,7 @@ async fn hostile_forms_get_a_clear_page(shop: &Shop) {
         (&cancel, vec![]),
         (&cancel, vec![("key", &long)]),
         (&cancel, vec![("key", "k"), ("reason", "a\0b")]),
+        (&cancel, vec![("key", "k"), ("reason", "Ada asked for it")]),
         ("/admin/orders/ord_'/cancel", vec![("key", "k")]),
         ("/admin/stock", vec![("delta", "99999999999999999999")]),
         ("/admin/stock", vec![("delta", "1"), ("reason", "count"), ("reference", "r"), ("sku_no", "-1")]),

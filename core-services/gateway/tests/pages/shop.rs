@@ -14,12 +14,13 @@ use bodega_domain::{
         order::{PaymentChoice, Place},
         pricing::Quote,
     },
+    order::OrderView,
     token::Role,
 };
 use bodega_payment_simulator::{Options, Simulator};
 use bodega_test_core::Core;
 use bodega_tests::{eventually, free_port};
-use reqwest::{Client, header, redirect};
+use reqwest::{Client, Method, header, redirect};
 
 pub(crate) const ADMIN: &str = "admin@example.org";
 pub(crate) const MERCHANT: &str = "seller@example.org";
@@ -36,6 +37,8 @@ pub(crate) struct Shop {
     pub(crate) order: OrderId,
     pub(crate) number: String,
     pub(crate) status: String,
+    /// Of both merchants, and its total.
+    pub(crate) shared: OrderView,
     sku_no: u32,
     _simulator: Simulator,
 }
@@ -52,6 +55,7 @@ impl Shop {
              timeout_ms = 2000\n",
             simulator.url()
         );
+        let more = format!("{more}{}", plugin_host());
         let services = [
             bodega_catalog::service(),
             bodega_identity::service(),
@@ -62,10 +66,36 @@ impl Shop {
             bodega_gateway::service(),
         ];
         let core = Core::open(&services, &more).await;
-        let sku_no = fill(&core).await;
-        let (shopper, order) = buy(&core, sku_no).await;
+        let (sku_no, lamp) = fill(&core).await;
+        let ada = SignIn { email: SHOPPER.into(), password: PASSWORD.into() };
+        let shopper = core.ask_as(None, ada).await.unwrap().token;
+        let order = buy(&core, &shopper, "first", vec![(sku_no, 2)]).await;
+        let shared = buy(&core, &shopper, "second", vec![(sku_no, 3), (lamp, 1)]).await;
         let status = order.status.as_str().to_owned();
-        Self { core, base, shopper, order: order.id, number: order.number, status, sku_no, _simulator: simulator }
+        Self {
+            core,
+            base,
+            shopper,
+            order: order.id,
+            number: order.number,
+            status,
+            shared,
+            sku_no,
+            _simulator: simulator,
+        }
+    }
+
+    /// Somebody's access token.
+    pub(crate) async fn token(&self, email: &str) -> String {
+        let sign_in = SignIn { email: email.into(), password: PASSWORD.into() };
+        self.core.ask_as(None, sign_in).await.unwrap().token
+    }
+
+    /// Status and body of the API's answer.
+    pub(crate) async fn api(&self, method: Method, path: &str, token: &str) -> (u16, String) {
+        let request = Client::new().request(method, format!("{}{path}", self.base)).bearer_auth(token);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
     }
 
     pub(crate) async fn tax_class(&self) -> TaxClass {
@@ -74,10 +104,12 @@ impl Shop {
     }
 }
 
-async fn fill(core: &Core) -> u32 {
+/// The numbers of the two sellers' articles.
+async fn fill(core: &Core) -> (u32, u32) {
     let seller = MerchantId::from_u128(1);
     let product = ProductIn {
         slug: "odd".into(),
+        expected_version: None,
         title: HOSTILE.into(),
         description: "Good.".into(),
         category: "food".into(),
@@ -92,34 +124,53 @@ async fn fill(core: &Core) -> u32 {
             prices: BTreeMap::from([("EUR".into(), 321)]),
         }],
     };
+    let lamp = ProductIn {
+        slug: "lamp".into(),
+        title: "Lamp".into(),
+        merchant: MerchantId::from_u128(2),
+        tax_class: TaxClass::Standard,
+        variants: vec![VariantIn {
+            sku: "LAMP".into(),
+            prices: BTreeMap::from([("EUR".into(), 4_999)]),
+            ..product.variants[0].clone()
+        }],
+        ..product.clone()
+    };
     let name = |n: u128| Merchant { id: MerchantId::from_u128(n), slug: format!("s-{n}"), name: format!("Seller {n}") };
     let food = CategoryIn { slug: "food".into(), title: "Food".into(), description: String::new(), position: 0 };
-    let upsert = Upsert { merchants: vec![name(1), name(2)], categories: vec![food], products: vec![product] };
-    let sku_no = core.ask(upsert).await.unwrap().sku_nos["ODD"];
+    let upsert = Upsert { merchants: vec![name(1), name(2)], categories: vec![food], products: vec![product, lamp] };
+    let numbers = core.ask(upsert).await.unwrap().sku_nos;
+    let (sku_no, lamp) = (numbers["ODD"], numbers["LAMP"]);
     let location = LocationId::from_u128(1);
     core.ask(PutLocations { locations: vec![Location { id: location, name: "Shelf".into(), priority: 1 }] })
         .await
         .unwrap();
     let (reason, reference) = ("count".into(), "seed".into());
-    let adjustment = Adjustment { sku_no, location, merchant: seller, delta: 50, reason, reference };
-    core.ask(Adjust { adjustments: vec![adjustment] }).await.unwrap();
+    let odd = Adjustment { sku_no, location, merchant: seller, delta: 50, reason, reference };
+    let lamps = Adjustment { sku_no: lamp, merchant: MerchantId::from_u128(2), ..odd.clone() };
+    core.ask(Adjust { adjustments: vec![odd, lamps] }).await.unwrap();
     let people = [
         (ADMIN, vec![Role::Admin]),
         (MERCHANT, vec![Role::Merchant(seller)]),
         (OTHER_MERCHANT, vec![Role::Merchant(MerchantId::from_u128(2))]),
         (SHOPPER, vec![]),
     ];
-        expected_version: None,
     for (email, roles) in people {
         let user = PutUser { email: email.into(), password: Some(PASSWORD.into()), name: "Somebody".into(), roles };
         core.ask(user).await.unwrap();
     }
-    sku_no
+    (sku_no, lamp)
 }
 
-async fn buy(core: &Core, sku_no: u32) -> (String, bodega_domain::order::OrderView) {
-    let ada = SignIn { email: SHOPPER.into(), password: PASSWORD.into() };
-    let token = core.ask_as(None, ada).await.unwrap().token;
+/// Where the plugin host is, and where it keeps what it compiled.
+fn plugin_host() -> String {
+    let root = bodega_tests::workspace_root();
+    let program = bodega_plugin_build::build_host(&root).expect("the plugin host builds");
+    let artefacts = std::env::temp_dir().join(format!("bodega-gateway-{}", std::process::id()));
+    format!("[pricing]\nplugin_host = {program:?}\nartefacts = {artefacts:?}\n")
+}
+
+async fn buy(core: &Core, token: &str, key: &str, lines: Vec<(u32, u32)>) -> OrderView {
     let address = Address {
         name: "Ada".into(),
         line1: "Eckstraße 1".into(),
@@ -130,16 +181,16 @@ async fn buy(core: &Core, sku_no: u32) -> (String, bodega_domain::order::OrderVi
         country: "DE".parse().unwrap(),
     };
     let quote = Quote {
-        lines: vec![(sku_no, 2)],
+        lines,
         cart_tick: 1,
         currency: Currency::EUR,
         codes: Vec::new(),
         destination: Some(address.destination()),
         shipping_method: None,
     };
-    let quote = core.ask_as(Some(&token), quote).await.unwrap().token.unwrap();
+    let quote = core.ask_as(Some(token), quote).await.unwrap().token.unwrap();
     let place = Place {
-        key: "first".into(),
+        key: key.into(),
         quote,
         contact: Contact { email: SHOPPER.into(), name: "Ada".into() },
         shipping_address: address,
@@ -150,13 +201,12 @@ async fn buy(core: &Core, sku_no: u32) -> (String, bodega_domain::order::OrderVi
         client_bucket: None,
         return_url: None,
     };
-    let order = core.ask_as(Some(&token), place).await.unwrap();
-    let settled = eventually("the order to be paid", || async {
-        let now = core.ask_as(Some(&token), bodega_domain::message::order::Get { order: order.id }).await.unwrap();
+    let order = core.ask_as(Some(token), place).await.unwrap();
+    eventually("the order to be paid", || async {
+        let now = core.ask_as(Some(token), bodega_domain::message::order::Get { order: order.id }).await.unwrap();
         (now.status == bodega_domain::order::OrderStatus::Paid).then_some(now)
     })
-    .await;
-    (token, settled)
+    .await
 }
 
 /// Somebody at a desk.
@@ -166,6 +216,7 @@ pub(crate) struct Browser {
     base: String,
     pub(crate) cookie: String,
     pub(crate) origin: Option<String>,
+    pub(crate) referer: Option<String>,
 }
 
 /// What came back.
@@ -174,7 +225,7 @@ pub(crate) struct Answer {
     pub(crate) location: String,
     pub(crate) policy: String,
     pub(crate) body: String,
-    cookies: Vec<String>,
+    pub(crate) cookies: Vec<String>,
 }
 
 impl Answer {
@@ -189,7 +240,7 @@ impl Browser {
     pub(crate) fn new(shop: &Shop) -> Self {
         // A connection of its own for each request: the server hangs up on bodies that are too large.
         let http = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
-        Self { http, base: shop.base.clone(), cookie: String::new(), origin: Some(shop.base.clone()) }
+        Self { http, base: shop.base.clone(), cookie: String::new(), origin: Some(shop.base.clone()), referer: None }
     }
 
     pub(crate) async fn signed_in(shop: &Shop, desk: &str, email: &str) -> Self {
@@ -233,6 +284,9 @@ impl Browser {
         let mut request = self.http.post(format!("{}{path}", self.base)).header(header::CONTENT_TYPE, kind).body(body);
         if let Some(origin) = &self.origin {
             request = request.header(header::ORIGIN, origin);
+        }
+        if let Some(referer) = &self.referer {
+            request = request.header(header::REFERER, referer);
         }
         self.answer(request).await
     }
