@@ -296,7 +296,7 @@ fn the_runtime_s_name_of_a_request_is_its_name_everywhere_and_what_is_no_name_is
     let told = bodega_domain::id::RequestId::from_u128(77).to_string();
     let answer = client.send("GET", "/api/v1/products?q=tea", &[("bodega-request-id", &told)], b"");
     assert_eq!(answer.header("bodega-request-id"), told);
-    assert_eq!(edge.request_ids(), [told.clone()]);
+    assert_eq!(edge.request_ids(), [told.as_str()]);
     assert!(edge.log_lines().iter().any(|line| line.contains(&told)));
     for bad in ["", "req_", "req_short", "ord_00000000000000000000000000", "\u{80}"] {
         let answer = client.send("GET", "/", &[("bodega-request-id", bad)], b"");
