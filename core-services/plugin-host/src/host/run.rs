@@ -95,11 +95,11 @@ fn outcome(error: &Error, denied: bool) -> Outcome {
     }
 }
 
-/// A refusal is read by a person: what is too long is cut.
+/// A refusal is read by a person and kept: what is too long is cut, and what no line of text holds becomes a space.
 fn cut(refusal: Refusal) -> Refusal {
-    let short = |mut text: String| {
+    let short = |mut text: String| -> String {
         text.truncate(text.floor_char_boundary(REFUSAL_BYTES_MAX));
-        text
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     };
     match refusal {
         Refusal::Configuration(text) => Refusal::Configuration(short(text)),
@@ -123,5 +123,19 @@ fn nonsense(description: &Description) -> Option<&'static str> {
         Some("the example configuration is JSON of at most 16 KB")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_short_line_that_every_store_takes() {
+        let said = |text: &str| cut(Refusal::Other(text.into()));
+        assert_eq!(said("no\0 such\nthing\u{85}"), Refusal::Other("no  such thing ".into()));
+        assert_eq!(cut(Refusal::Configuration("\0".into())), Refusal::Configuration(" ".into()));
+        let Refusal::Other(long) = said(&"ü\0".repeat(REFUSAL_BYTES_MAX)) else { panic!("another refusal") };
+        assert!(long.len() <= REFUSAL_BYTES_MAX && !long.chars().any(char::is_control), "{long}");
     }
 }

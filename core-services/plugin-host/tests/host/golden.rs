@@ -7,7 +7,7 @@ use bodega_plugin_host::{
     protocol::{Batch, Call, Cart, Effect, Outcome, Refusal},
 };
 use serde::Deserialize;
-use std::fs;
+use std::{fs, path::PathBuf};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -18,16 +18,33 @@ struct Golden {
     refusal: Option<Refusal>,
 }
 
-const EXAMPLES: [&str; 3] = ["buy-x-get-y", "tiered-discount", "bundle-discount"];
-const CONFIGURATIONS: [&str; 3] = [
-    r#"{"buy": 1, "get": 1}"#,
-    r#"{"together": true, "tiers": [{"pieces": 1, "percentage_bp": 500}]}"#,
-    r#"{"label": "Set", "parts": [{"of": {"categories": ["coffee"]}}, {"of": {"categories": ["coffee"]}}],
-        "off": {"percentage_bp": 1500}}"#,
-];
+fn folder() -> PathBuf {
+    workspace().join("wasm-plugins/examples")
+}
+
+/// Every example there is: one that is added is tried by these tests without being named here.
+fn examples() -> Vec<String> {
+    let entries = fs::read_dir(folder()).expect("examples").map(|entry| entry.expect("a folder"));
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().expect("a name in UTF-8"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 3, "{names:?}");
+    names
+}
+
+/// A call of each example with its `every_cart.json`, a configuration with one effect on every cart of [`cart`].
+fn calls(examples: &[String]) -> Vec<Call> {
+    let configuration = |name: &String| {
+        fs::read_to_string(folder().join(name).join("every_cart.json"))
+            .unwrap_or_else(|error| panic!("{name}/every_cart.json: {error}"))
+    };
+    examples.iter().map(|name| call(plugin(name).hash(), &configuration(name))).collect()
+}
 
 fn golden(name: &str) -> Vec<Golden> {
-    let folder = workspace().join("wasm-plugins/examples").join(name).join("golden");
+    let folder = folder().join(name).join("golden");
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("golden carts").map(|file| file.expect("a file").path()).collect();
     files.sort();
@@ -42,8 +59,10 @@ fn golden(name: &str) -> Vec<Golden> {
 
 #[tokio::test]
 async fn every_golden_cart_gives_the_same_answer_through_the_component() {
-    let (pool, _folder) = pool(1, &EXAMPLES);
-    for name in EXAMPLES {
+    let examples = examples();
+    let names: Vec<&str> = examples.iter().map(String::as_str).collect();
+    let (pool, _folder) = pool(1, &names);
+    for name in names {
         let cases = golden(name);
         assert!(cases.len() >= 4, "{name} has {} golden carts", cases.len());
         let calls = cases
@@ -65,9 +84,10 @@ async fn every_golden_cart_gives_the_same_answer_through_the_component() {
 
 #[tokio::test]
 async fn the_same_input_gives_the_same_bytes_in_every_process() {
-    let every: Vec<&str> = EXAMPLES.into_iter().chain(["giant-output", "endless-loop", "panicking"]).collect();
-    let mut calls: Vec<Call> =
-        EXAMPLES.iter().zip(CONFIGURATIONS).map(|(name, json)| call(plugin(name).hash(), json)).collect();
+    let examples = examples();
+    let hostile = ["giant-output", "endless-loop", "panicking"];
+    let every: Vec<&str> = examples.iter().map(String::as_str).chain(hostile).collect();
+    let mut calls = calls(&examples);
     // What breaks does so at the same instruction too: fuel is part of the bytes.
     calls.push(call(plugin("giant-output").hash(), r#""effects""#));
     calls.push(call(plugin("endless-loop").hash(), r#""add""#));
@@ -105,12 +125,13 @@ async fn a_plugin_learns_nothing_about_the_machine_the_process_or_the_calls_befo
 
 #[tokio::test]
 async fn the_largest_cart_stays_far_below_its_fuel() {
-    let (pool, _folder) = pool(1, &EXAMPLES);
+    let examples = examples();
+    let names: Vec<&str> = examples.iter().map(String::as_str).collect();
+    let (pool, _folder) = pool(1, &names);
     for lines in [1, 10, 200] {
-        let calls = EXAMPLES.iter().zip(CONFIGURATIONS).map(|(name, json)| call(plugin(name).hash(), json));
-        let verdicts = pool.run(&batch(cart(lines), calls.collect())).await.expect("verdicts");
+        let verdicts = pool.run(&batch(cart(lines), calls(&examples))).await.expect("verdicts");
         let given = limits::fuel(usize::try_from(lines).expect("a small number"));
-        for (name, verdict) in EXAMPLES.iter().zip(verdicts) {
+        for (name, verdict) in examples.iter().zip(verdicts) {
             let found = effects(&verdict).len();
             assert_eq!(found, 1, "{name} on {lines} lines");
             assert!(verdict.fuel > 0 && verdict.fuel * 5 < given, "{name}: {} of {given} for {lines}", verdict.fuel);
