@@ -232,12 +232,24 @@ pub enum AttemptView {
 }
 
 impl Observation {
-    /// The facts that it proves about an intent of `expected`. Another amount or currency proves only that.
+    /// The facts that it proves about an intent of `expected`. Another amount or currency proves only that, and that it
+    /// is over when it is: an order waits for the end of its payment, whatever was paid.
     #[must_use]
     pub fn facts(&self, expected: Money) -> Vec<Fact> {
-        if self.amount != expected.amount() || self.currency != Some(expected.currency()) {
-            return vec![Fact::Mismatch];
+        let ours = self.amount == expected.amount() && self.currency == Some(expected.currency());
+        let mut facts = if ours { self.facts_of_ours() } else { Vec::new() };
+        let mismatch = !ours || self.captured > expected.amount();
+        if mismatch {
+            facts.push(Fact::Mismatch);
         }
+        // Money of a payment that does not match is a person's to look at; none of it can be authorised any more.
+        if self.cancelled || (mismatch && self.captured > 0 && self.capturable == 0) {
+            facts.push(Fact::Cancelled);
+        }
+        facts
+    }
+
+    fn facts_of_ours(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         let authorised = self.capturable.saturating_add(self.captured);
         let amounts = [
@@ -247,12 +259,6 @@ impl Observation {
             (self.disputed, Fact::Disputed),
         ];
         facts.extend(amounts.into_iter().filter(|(amount, _)| *amount > 0).map(|(amount, fact)| fact(amount)));
-        if self.captured > expected.amount() {
-            facts.push(Fact::Mismatch);
-        }
-        if self.cancelled {
-            facts.push(Fact::Cancelled);
-        }
         match &self.attempt {
             Some((reference, AttemptView::Refused)) => facts.push(Fact::Refused(reference.clone())),
             Some((reference, AttemptView::Challenged(url))) => {
@@ -349,8 +355,11 @@ mod tests {
             Observation { currency: Some(Currency::USD), captured: 100, ..observed(100) },
             Observation { currency: None, captured: 100, ..observed(100) },
         ] {
-            assert_eq!(wrong.facts(expected), [Fact::Mismatch]);
+            assert_eq!(wrong.facts(expected), [Fact::Mismatch, Fact::Cancelled], "taken, and so over");
         }
+        assert_eq!(Observation { capturable: 99, ..observed(99) }.facts(expected), [Fact::Mismatch]);
+        let given_up = Observation { cancelled: true, ..observed(99) };
+        assert_eq!(given_up.facts(expected), [Fact::Mismatch, Fact::Cancelled]);
         let taken_too_much = Observation { captured: 101, ..observed(100) };
         assert!(taken_too_much.facts(expected).contains(&Fact::Mismatch));
         assert_eq!(

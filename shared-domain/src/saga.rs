@@ -26,6 +26,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// Hours that a step without a deadline may wait for another service before somebody is told.
+const STUCK_AFTER_HOURS: i64 = 6;
+
 /// How an order ends when it is not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,6 +74,13 @@ pub enum Step {
     Ended(End),
 }
 
+impl Step {
+    /// Asked for until it is done: stock and money are on their way, and only the others can say where.
+    const fn is_never_given_up(self) -> bool {
+        matches!(self, Step::Posting | Step::Capturing | Step::Refunding(_) | Step::Releasing(_))
+    }
+}
+
 /// A saga as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saga {
@@ -82,6 +92,8 @@ pub struct Saga {
     pub pay_by: Timestamp,
     /// Since when it has been closing: the provider's silence counts from here.
     pub closing_since: Option<Timestamp>,
+    /// Since when a step that is never given up waits; empty once somebody was told.
+    pub waiting_since: Option<Timestamp>,
 }
 
 /// What happened.
@@ -144,7 +156,7 @@ impl Saga {
     #[must_use]
     pub const fn placed(at: Timestamp) -> Self {
         let pay_by = at.plus_min(PAYMENT_DEADLINE_NO_ATTEMPT_MIN);
-        Self { step: Step::Opening, placed_at: at, pay_by, closing_since: None }
+        Self { step: Step::Opening, placed_at: at, pay_by, closing_since: None, waiting_since: None }
     }
 
     /// The order's status at this step.
@@ -207,6 +219,9 @@ impl Saga {
         }
         // A step that was just entered asks at once; one that stays asks again only when it is due.
         let entered = next.step != self.step;
+        if entered {
+            next.waiting_since = next.step.is_never_given_up().then_some(now);
+        }
         let command = if entered || matches!(input, Input::Due) { next.command() } else { None };
         let command = command.filter(|c| !(entered && *c == Command::AskIntent));
         Ok(Outcome { saga: next, command, exception })
@@ -228,6 +243,14 @@ impl Saga {
                     return Some("unsettled");
                 }
             }
+            _ if self.step.is_never_given_up() => {
+                // Asking for ever is right, as long as somebody hears of it.
+                let stuck = |since: Timestamp| now.ms_since(since) >= STUCK_AFTER_HOURS * 3_600_000;
+                if self.waiting_since.is_some_and(stuck) {
+                    self.waiting_since = None;
+                    return Some("stuck");
+                }
+            }
             _ => {}
         }
         None
@@ -235,14 +258,19 @@ impl Saga {
 
     fn on_intent(&mut self, intent: &IntentState, now: Timestamp) -> Option<&'static str> {
         let whole = intent.amount.amount();
-        let authorised = intent.amounts.authorised.amount() >= whole && !intent.cancelled;
-        let captured = intent.amounts.captured.amount() >= whole;
+        // What does not match is never paid, however much it is.
+        let authorised = intent.amounts.authorised.amount() >= whole && !intent.cancelled && !intent.mismatch;
+        let taken = intent.amounts.captured.amount() >= whole;
+        let captured = taken && !intent.mismatch;
+        // Money that does not match stays with the payment service, for a person; the order does not wait for it.
+        let over = intent.cancelled || (taken && intent.mismatch);
         match self.step {
             Step::Opening | Step::Paying => {
                 if authorised {
                     self.step = Step::Posting;
-                } else if intent.cancelled {
-                    self.step = Step::Releasing(End::Expired);
+                } else if over {
+                    // Closed here too, so that the payment service knows money that still comes for late.
+                    self.close(if intent.mismatch { End::Cancelled } else { End::Expired }, now);
                 } else {
                     self.step = Step::Paying;
                     self.pay_by = self.pay_by.max(self.deadline_by(intent));
@@ -251,16 +279,14 @@ impl Saga {
             Step::Capturing => {
                 if captured {
                     self.step = Step::Settled;
-                } else if intent.capture_failed {
+                } else if intent.capture_failed || intent.mismatch || over {
                     self.close(End::Cancelled, now);
-                } else if intent.cancelled {
-                    self.step = Step::Releasing(End::Cancelled);
                 }
             }
             Step::Closing(end) => {
                 if captured {
                     self.step = Step::Refunding(end);
-                } else if intent.cancelled {
+                } else if over {
                     self.step = Step::Releasing(end);
                 } else if authorised && end == End::Expired && !intent.capture_failed {
                     // The money came while the order was expiring: the hold is still there, so it goes on.
@@ -354,6 +380,7 @@ mod tests {
             closing: false,
             cancelled: false,
             capture_failed: false,
+            mismatch: false,
         }
     }
 
@@ -421,6 +448,35 @@ mod tests {
     }
 
     #[test]
+    fn money_that_does_not_match_never_pays_and_the_stock_comes_back() {
+        let wrong = |authorised, captured| IntentState { mismatch: true, ..intent(authorised, captured) };
+        let paying = run(Saga::placed(at(0)), &Input::Intent(&wrong(100, 0)), 1).saga;
+        assert_eq!(paying.step, Step::Paying, "authorised is not enough");
+        let capturing = Saga { step: Step::Capturing, ..Saga::placed(at(0)) };
+        let closing = run(capturing, &Input::Intent(&wrong(100, 0)), 1);
+        assert_eq!((closing.saga.step, closing.command), (Step::Closing(End::Cancelled), Some(Command::CloseIntent)));
+        assert_eq!(run(closing.saga, &Input::Intent(&wrong(100, 0)), 2).saga.step, Step::Closing(End::Cancelled));
+        for over in [wrong(101, 101), wrong(100, 100), IntentState { cancelled: true, ..wrong(0, 0) }] {
+            for saga in [paying, capturing] {
+                let closing = run(saga, &Input::Intent(&over), 2);
+                assert_eq!(closing.saga.step, Step::Closing(End::Cancelled), "{saga:?} {over:?}");
+            }
+            let releasing = run(closing.saga, &Input::Intent(&over), 2);
+            assert_eq!(releasing.saga.step, Step::Releasing(End::Cancelled), "{over:?}");
+            assert_eq!(releasing.command, Some(Command::ReleaseStock));
+        }
+    }
+
+    #[test]
+    fn a_payment_that_was_given_up_elsewhere_is_closed_here_too() {
+        let given_up = IntentState { cancelled: true, ..intent(0, 0) };
+        for (step, end) in [(Step::Paying, End::Expired), (Step::Capturing, End::Cancelled)] {
+            let closing = run(Saga { step, ..Saga::placed(at(0)) }, &Input::Intent(&given_up), 1);
+            assert_eq!((closing.saga.step, closing.command), (Step::Closing(end), Some(Command::CloseIntent)));
+        }
+    }
+
+    #[test]
     fn a_paid_order_that_is_called_off_is_refunded_first() {
         let paid = Saga { step: Step::Settled, ..Saga::placed(at(0)) };
         let refunding = run(paid, &Input::Cancel, 1);
@@ -440,6 +496,23 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_waits_for_hours_is_told_once_and_asked_for_further() {
+        let asked = |step, minutes| run(Saga { step, ..Saga::placed(at(0)) }, &Input::Due, minutes);
+        assert_eq!(asked(Step::Capturing, 6 * 60).exception, None, "nobody knows since when");
+        let authorised = intent(100, 0);
+        let posting = run(asked(Step::Opening, 0).saga, &Input::Intent(&authorised), 10).saga;
+        assert_eq!(run(posting, &Input::Due, 10 + 6 * 60 - 1).exception, None);
+        let stuck = run(posting, &Input::Due, 10 + 6 * 60);
+        assert_eq!((stuck.exception, stuck.command), (Some("stuck"), Some(Command::PostStock)));
+        let further = run(stuck.saga, &Input::Due, 10 + 12 * 60);
+        assert_eq!((further.exception, further.command), (None, Some(Command::PostStock)));
+        // The next step has hours of its own.
+        let capturing = run(further.saga, &Input::Hold(HoldState::Posted), 20 * 60).saga;
+        assert_eq!(run(capturing, &Input::Due, 25 * 60).exception, None);
+        assert_eq!(run(capturing, &Input::Due, 26 * 60).exception, Some("stuck"));
+    }
+
+    #[test]
     fn a_challenge_gives_the_shopper_half_an_hour() {
         let challenge = IntentState { status: PaymentStatus::RequiresAction, ..intent(0, 0) };
         let paying = run(Saga::placed(at(0)), &Input::Intent(&challenge), 0).saga;
@@ -450,7 +523,97 @@ mod tests {
         (0_u8..8, any::<bool>(), prop_oneof![Just(0_i64), Just(99), Just(100)], 0_i64..120)
     }
 
+    /// Where some inputs lead, and how late it is then.
+    fn walk(inputs: Vec<(u8, bool, i64, i64)>) -> (Saga, i64) {
+        let (mut saga, mut minutes) = (Saga::placed(at(0)), 0);
+        for (kind, flag, amount, later) in inputs {
+            minutes += later;
+            let state = IntentState {
+                cancelled: flag && amount == 0,
+                mismatch: flag && amount == 99,
+                capture_failed: flag && amount == 100,
+                ..intent(amount, if flag { amount } else { 0 })
+            };
+            let input = match kind {
+                0 | 1 => Input::Due,
+                2 | 3 => Input::Intent(&state),
+                4 => Input::Hold(if flag { HoldState::Posted } else { HoldState::Voided }),
+                5 => Input::RefundBegun,
+                6 => Input::Cancel,
+                _ => Input::PayAgain,
+            };
+            saga = saga.decide(&input, at(minutes)).map_or(saga, |outcome| outcome.saga);
+        }
+        (saga, minutes)
+    }
+
+    /// A provider and an inventory that do what they are asked, each at the second time of asking.
+    struct Cooperative {
+        intent: IntentState,
+        capture_fails: bool,
+        hold: HoldState,
+        refuses: std::collections::HashSet<Command>,
+    }
+
+    impl Cooperative {
+        fn answer(&mut self, saga: Saga, command: Command, minutes: i64) -> Saga {
+            if self.refuses.remove(&command) {
+                return saga;
+            }
+            let open = !self.intent.cancelled && self.intent.amounts.captured.amount() == 0;
+            match command {
+                Command::Capture if open && self.capture_fails => self.intent.capture_failed = true,
+                Command::Capture if open && !self.intent.mismatch => self.intent.amounts.captured = eur(100),
+                Command::CloseIntent => self.intent.cancelled |= open,
+                Command::PostStock if self.hold == HoldState::Pending => self.hold = HoldState::Posted,
+                Command::ReleaseStock => self.hold = HoldState::Voided,
+                _ => {}
+            }
+            let input = match command {
+                Command::PostStock | Command::ReleaseStock => Input::Hold(self.hold),
+                Command::Refund => Input::RefundBegun,
+                _ => Input::Intent(&self.intent),
+            };
+            run(saga, &input, minutes).saga
+        }
+    }
+
+    /// Seven commands, each refused once, on the longest way from placed to called off.
+    const ASKED_MAX: usize = 20;
+
     proptest! {
+        /// From wherever an order may be, whatever was paid and whatever is held: who is asked and does it, at the second
+        /// time at the latest, brings it to rest.
+        #[test]
+        fn who_cooperates_brings_every_order_to_rest(
+            inputs in proptest::collection::vec(any_input(), 0..40),
+            (authorised, captured, cancelled, mismatch, capture_fails) in any::<(bool, bool, bool, bool, bool)>(),
+            held in 0_usize..3,
+        ) {
+            let (mut saga, mut minutes) = walk(inputs);
+            let amount = |there: bool| i64::from(there) * 100;
+            let mut others = Cooperative {
+                intent: IntentState { cancelled, mismatch, ..intent(amount(authorised || captured), amount(captured)) },
+                capture_fails,
+                hold: [HoldState::Pending, HoldState::Posted, HoldState::Voided][held],
+                refuses: [
+                    Command::OpenIntent, Command::AskIntent, Command::PostStock, Command::Capture, Command::CloseIntent,
+                    Command::Refund, Command::ReleaseStock,
+                ].into(),
+            };
+            let mut asked = 0;
+            while !saga.is_at_rest() {
+                prop_assert!(asked < ASKED_MAX, "{saga:?} is not at rest");
+                asked += 1;
+                minutes += 31;
+                let due = run(saga, &Input::Due, minutes);
+                saga = due.saga;
+                if let Some(command) = due.command {
+                    saga = others.answer(saga, command, minutes);
+                }
+            }
+        }
+
         /// Whatever happens in whatever order: captured money without posted stock is never asked for, an end is final,
         /// and an order that is at rest stays paid or ended.
         #[test]

@@ -167,6 +167,7 @@ impl Intent {
             closing: self.closing,
             cancelled: self.facts.cancelled,
             capture_failed: self.capture_failed,
+            mismatch: self.facts.mismatch,
         }
     }
 
@@ -202,6 +203,8 @@ impl Intent {
         for fact in self.facts.learn_all(&facts) {
             if fact == Fact::Mismatch {
                 changes.exceptions.push(self.exception("amount_mismatch"));
+                // What was asked for before that was known is not asked for again.
+                changes.jobs_done.push((JobKind::Capture, self.id.as_u128()));
             }
             changes.facts.push((self.id, fact));
         }

@@ -30,7 +30,7 @@ pub(crate) struct LockedSaga {
 pub(crate) async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<LockedSaga>, sqlx::Error> {
     let rows = sqlx::query(
         "select o.id, o.status, o.payment, o.payment_revision, s.step, s.placed_at, s.pay_by, s.closing_since,
-                s.attempts, s.unpaid_quotas, s.budget_quotas
+                s.waiting_since, s.attempts, s.unpaid_quotas, s.budget_quotas
          from orders o join saga s on s.order_id = o.id
          where o.id = any($1) order by o.id for update",
     )
@@ -40,6 +40,7 @@ pub(crate) async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Ve
     rows.iter()
         .map(|row| {
             let closing_since: Option<OffsetDateTime> = row.try_get("closing_since")?;
+            let waiting_since: Option<OffsetDateTime> = row.try_get("waiting_since")?;
             Ok(LockedSaga {
                 order: order_id(row, "id")?,
                 status: word(row, "status")?,
@@ -50,6 +51,7 @@ pub(crate) async fn lock(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Ve
                     placed_at: timestamp(row, "placed_at")?,
                     pay_by: timestamp(row, "pay_by")?,
                     closing_since: closing_since.map(Timestamp::from),
+                    waiting_since: waiting_since.map(Timestamp::from),
                 },
                 attempts: row.try_get("attempts")?,
                 unpaid_quotas: row.try_get("unpaid_quotas")?,
@@ -83,9 +85,11 @@ pub(crate) async fn update(tx: &mut PgConnection, changed: &[ChangedSaga]) -> Re
     .execute(&mut *tx)
     .await?;
     sqlx::query(
-        "update saga s set step = d.step, pay_by = d.pay_by, closing_since = d.closing, due = d.due, attempts = d.attempts
-         from unnest($1::uuid[], $2::jsonb[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::integer[])
-              as d(id, step, pay_by, closing, due, attempts)
+        "update saga s set step = d.step, pay_by = d.pay_by, closing_since = d.closing, due = d.due, attempts = d.attempts,
+             waiting_since = d.waiting
+         from unnest($1::uuid[], $2::jsonb[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::integer[],
+                     $7::timestamptz[])
+              as d(id, step, pay_by, closing, due, attempts, waiting)
          where s.order_id = d.id",
     )
     .bind(&ids)
@@ -94,6 +98,7 @@ pub(crate) async fn update(tx: &mut PgConnection, changed: &[ChangedSaga]) -> Re
     .bind(changed.iter().map(|c| c.locked.saga.closing_since.map(OffsetDateTime::from)).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| c.due.map(OffsetDateTime::from)).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| c.locked.attempts).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.locked.saga.waiting_since.map(OffsetDateTime::from)).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())
