@@ -261,6 +261,19 @@ impl Intent {
         (taken, self.take(taken, true, moment))
     }
 
+    /// More is taken than was to be paid: what no provider should do.
+    pub fn overcharge(&mut self, moment: Moment) -> Word {
+        self.speaks_at_ms = None;
+        self.take(self.amount - self.received + 1, true, moment)
+    }
+
+    /// Another amount than the shop asked for is to be paid.
+    pub fn reprice(&mut self) -> Word {
+        self.amount += 1;
+        self.capturable += i64::from(self.capturable > 0);
+        Word::Capturable
+    }
+
     /// Takes `amount` (all that is left by default); the rest is released when `last`.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use bodega_domain::{
     Code, Failure, Timestamp,
     id::{IntentId, OrderId, RefundId},
     message::payment::{IntentState, RefundAnswer},
+    money::Money,
 };
 use bodega_platform::{Context, TransactionError, Tx, halving, outbox};
 use tokio::sync::mpsc;
@@ -299,12 +300,12 @@ impl Work {
             // A gift is given back by giving back nothing.
             return Ok(RefundAnswer { refund: ask.id, amount: intent.amount });
         }
-        if ask.amount.is_none()
-            && intent.facts.captured == intent.refund_claimed
-            && let Some((_, last)) = known.last()
-        {
-            // All that is left is on its way already.
-            return Ok(RefundAnswer { refund: last.id, amount: last.amount });
+        if ask.amount.is_none() && intent.facts.captured > 0 && intent.facts.captured == intent.refund_claimed {
+            // All of it is on its way already, or went back without us: at the provider's own pages.
+            let nothing = RefundAnswer { refund: ask.id, amount: Money::zero(intent.amount.currency()) };
+            let last =
+                |(_, last): &(_, store::records::KnownRefund)| RefundAnswer { refund: last.id, amount: last.amount };
+            return Ok(known.last().map_or(nothing, last));
         }
         let amount = intent.refund(ask, now, &mut self.changes)?;
         let asked = ask.amount.map(|amount| amount.amount());

@@ -115,7 +115,7 @@ async fn call(provider: &dyn Provider, context: &Context, job: Job) -> Lesson {
         JobKind::Pay => pay(provider, context, &job).await,
         JobKind::Capture => capture(provider, &job).await,
         JobKind::Cancel => cancel(provider, &job).await,
-        JobKind::Refund => refund(provider, &job).await,
+        JobKind::Refund => refund(provider, context, &job).await,
         JobKind::Poll => poll(provider, &job).await,
     };
     let word = lesson.job.take().map_or(JobWord::Done, |(_, word)| word);
@@ -144,9 +144,8 @@ async fn pay(provider: &dyn Provider, context: &Context, job: &Job) -> Lesson {
         return_url: job.return_url.as_deref(),
         attempt,
     };
-    let age_ms = context.clock().now().ms_since(job.created_at);
-    let result = if age_ms > PROVIDER_KEY_HOURS * 3_600_000 {
-        // The key may be forgotten: asking again could pay twice, so ask what there is.
+    let result = if key_may_be_forgotten(context, job) {
+        // Asking again could pay twice, so ask what there is.
         found(provider, job).await
     } else {
         match &job.reference {
@@ -176,6 +175,11 @@ async fn pay(provider: &dyn Provider, context: &Context, job: &Job) -> Lesson {
     }
 }
 
+/// Whether the provider may have forgotten the key, and would do it once more.
+fn key_may_be_forgotten(context: &Context, job: &Job) -> bool {
+    context.clock().now().ms_since(job.created_at) > PROVIDER_KEY_HOURS * 3_600_000
+}
+
 async fn found(provider: &dyn Provider, job: &Job) -> Result<Seen, ProviderError> {
     let nothing = || ProviderError::Refused { code: "never_arrived".to_owned(), seen: None };
     match &job.reference {
@@ -186,8 +190,21 @@ async fn found(provider: &dyn Provider, job: &Job) -> Result<Seen, ProviderError
 
 async fn capture(provider: &dyn Provider, job: &Job) -> Lesson {
     let Some(reference) = &job.reference else { return lesson(job, None, JobWord::Done) };
+    let whole = |seen: &Seen| seen.observation.captured >= job.amount.amount();
+    if job.tries > 0 {
+        // The same key gets the same answer once more; what became of it since, the intent shows.
+        match provider.fetch(reference).await {
+            Ok(seen) if whole(&seen) => return lesson(job, Some(seen), JobWord::Done),
+            Ok(_) => {}
+            Err(error) => return again(job, &error),
+        }
+    }
     match provider.capture(reference, job.intent, job.amount).await {
-        Ok(seen) => lesson(job, Some(seen), JobWord::Done),
+        // Taken on is not taken.
+        Ok(seen) => {
+            let word = if whole(&seen) { JobWord::Done } else { JobWord::Again };
+            lesson(job, Some(seen), word)
+        }
         Err(ProviderError::Refused { code, seen }) => {
             tracing::warn!(intent = %job.intent, code, "the provider refuses a capture");
             // Refused perhaps because it was done before: what it shows decides.
@@ -196,10 +213,7 @@ async fn capture(provider: &dyn Provider, job: &Job) -> Lesson {
                 None => provider.fetch(reference).await,
             };
             match seen {
-                Ok(seen) => {
-                    let short = seen.observation.captured < job.amount.amount();
-                    Lesson { capture_refused: short, ..lesson(job, Some(seen), JobWord::Done) }
-                }
+                Ok(seen) => Lesson { capture_refused: !whole(&seen), ..lesson(job, Some(seen), JobWord::Done) },
                 Err(error) => again(job, &error),
             }
         }
@@ -216,8 +230,13 @@ async fn cancel(provider: &dyn Provider, job: &Job) -> Lesson {
             Lesson { facts: vec![Fact::Cancelled], ..lesson(job, None, JobWord::Done) }
         };
     };
+    let over = |seen: &Seen| seen.observation.cancelled || seen.observation.captured > 0;
+    let until_over = |seen: Seen| {
+        let word = if over(&seen) { JobWord::Done } else { JobWord::Again };
+        lesson(job, Some(seen), word)
+    };
     match provider.cancel(reference, job.intent, job.tries).await {
-        Ok(seen) => lesson(job, Some(seen), JobWord::Done),
+        Ok(seen) => until_over(seen),
         Err(ProviderError::Refused { code, seen }) => {
             tracing::info!(intent = %job.intent, code, "the provider does not cancel yet");
             let seen = match seen {
@@ -225,10 +244,7 @@ async fn cancel(provider: &dyn Provider, job: &Job) -> Lesson {
                 None => provider.fetch(reference).await,
             };
             match seen {
-                Ok(seen) => {
-                    let over = seen.observation.cancelled || seen.observation.captured > 0;
-                    lesson(job, Some(seen), if over { JobWord::Done } else { JobWord::Again })
-                }
+                Ok(seen) => until_over(seen),
                 Err(error) => again(job, &error),
             }
         }
@@ -236,16 +252,37 @@ async fn cancel(provider: &dyn Provider, job: &Job) -> Lesson {
     }
 }
 
-async fn refund(provider: &dyn Provider, job: &Job) -> Lesson {
+async fn refund(provider: &dyn Provider, context: &Context, job: &Job) -> Lesson {
     let Some(reference) = &job.reference else { return lesson(job, None, JobWord::Done) };
-    let word = |failed| Some(RefundWord { refund: job.refund(), amount: job.amount.amount(), failed });
-    match provider.refund(reference, job.refund(), job.amount).await {
-        Ok(seen) => Lesson { refund: word(None), ..lesson(job, Some(seen), JobWord::Done) },
-        Err(ProviderError::Refused { code, seen }) => {
-            Lesson { refund: word(Some(code)), ..lesson(job, seen.map(|seen| *seen), JobWord::Done) }
+    if key_may_be_forgotten(context, job) {
+        // Asking again could give it back twice, so look first.
+        match provider.find_refund(reference, job.refund()).await {
+            Ok(true) => return refund_ended(provider, job, reference, None).await,
+            Ok(false) => {}
+            Err(error) => return again(job, &error),
         }
+    }
+    match provider.refund(reference, job.refund(), job.amount).await {
+        Ok(seen) => Lesson { refund: refund_word(job, None), ..lesson(job, Some(seen), JobWord::Done) },
+        // Refused perhaps because it was done before: what the provider lists decides.
+        Err(ProviderError::Refused { code, .. }) => match provider.find_refund(reference, job.refund()).await {
+            Ok(done) => refund_ended(provider, job, reference, (!done).then_some(code)).await,
+            Err(error) => again(job, &error),
+        },
         Err(error) => again(job, &error),
     }
+}
+
+/// A refund whose end is known, with the intent as it is afterwards.
+async fn refund_ended(provider: &dyn Provider, job: &Job, reference: &str, failed: Option<String>) -> Lesson {
+    match provider.fetch(reference).await {
+        Ok(seen) => Lesson { refund: refund_word(job, failed), ..lesson(job, Some(seen), JobWord::Done) },
+        Err(error) => again(job, &error),
+    }
+}
+
+fn refund_word(job: &Job, failed: Option<String>) -> Option<RefundWord> {
+    Some(RefundWord { refund: job.refund(), amount: job.amount.amount(), failed })
 }
 
 async fn poll(provider: &dyn Provider, job: &Job) -> Lesson {

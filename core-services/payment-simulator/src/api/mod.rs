@@ -71,7 +71,10 @@ pub(crate) async fn answer(
     {
         return render(Err(refusal));
     }
-    let result = execute(app, &call, act);
+    let postponed = fault.as_ref().is_some_and(|fault| fault.mode == FaultMode::Postpone);
+    let result = execute(app, &call, |desk, form| {
+        if postponed { desk.intent(call.path).map(|intent| desk.render_for(&intent, form)) } else { act(desk, form) }
+    });
     match fault.map(|fault| (fault.mode, fault.hang_ms)) {
         Some((FaultMode::DropResponse, _)) => cut(),
         Some((FaultMode::HangAfter, hang_ms)) => {
@@ -90,7 +93,7 @@ async fn before(fault: &Fault) -> Option<Refusal> {
             tokio::time::sleep(Duration::from_millis(fault.hang_ms)).await;
             Some(Refusal::broken(StatusCode::GATEWAY_TIMEOUT))
         }
-        FaultMode::DropResponse | FaultMode::HangAfter => None,
+        FaultMode::DropResponse | FaultMode::HangAfter | FaultMode::Postpone => None,
     }
 }
 

@@ -79,6 +79,8 @@ pub enum FaultMode {
     DropResponse,
     /// Does it and answers late.
     HangAfter,
+    /// Answers with the intent as it is and does nothing: taken on for later.
+    Postpone,
 }
 
 impl Switches {
@@ -208,7 +210,8 @@ async fn act_on_intent(
 }
 
 /// `authorise`, `refuse` (a waiting card speaks), `approve`, `decline` (the challenge), `capture` (money moves without
-/// being asked for, even after a cancellation), `dispute`.
+/// being asked for, even after a cancellation), `overcharge` (too much of it), `reprice` (another amount is to be paid),
+/// `dispute`.
 pub(crate) fn act(app: &Arc<App>, id: &str, verb: &str) -> Result<(), Refusal> {
     desk::change(app, |desk| {
         let mut intent = desk.intent(id)?;
@@ -222,6 +225,8 @@ pub(crate) fn act(app: &Arc<App>, id: &str, verb: &str) -> Result<(), Refusal> {
                 }
                 word
             }
+            "overcharge" => intent.overcharge(desk.moment),
+            "reprice" => intent.reprice(),
             "dispute" => return desk.dispute(intent),
             _ => return Err(Refusal::missing("verb", verb)),
         };

@@ -103,6 +103,7 @@ fn fault_form(switches: &Switches) -> Markup {
                 option value="drop_response" { "do it, lose the answer" }
                 option value="hang_after" { "do it, answer after 30 s" }
                 option value="hang_before" { "hang 30 s, do nothing" }
+                option value="postpone" { "answer, do nothing" }
             }
             button { "Arm" }
             @for fault in &switches.faults {
@@ -118,6 +119,7 @@ fn mode_name(mode: FaultMode) -> &'static str {
         FaultMode::HangBefore => "hang, do nothing",
         FaultMode::DropResponse => "lose the answer",
         FaultMode::HangAfter => "answer late",
+        FaultMode::Postpone => "answer, do nothing",
     }
 }
 

@@ -128,6 +128,9 @@ pub trait Provider: Send + Sync {
     /// Gives money back.
     async fn refund(&self, reference: &str, refund: RefundId, amount: Money) -> Result<Seen, ProviderError>;
 
+    /// Whether money was given back for this refund of ours.
+    async fn find_refund(&self, reference: &str, refund: RefundId) -> Result<bool, ProviderError>;
+
     /// The intent as it is now.
     async fn fetch(&self, reference: &str) -> Result<Seen, ProviderError>;
 

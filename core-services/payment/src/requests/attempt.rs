@@ -10,7 +10,7 @@ use bodega_domain::{
 };
 use bodega_platform::Call;
 
-use super::{name, state_of};
+use super::{name, printable, state_of};
 use crate::{State, engine::Command, intent::AttemptAsk};
 
 pub(crate) async fn attempt(state: Arc<State>, _call: Call, request: Attempt) -> Result<IntentState, Failure> {
@@ -18,6 +18,7 @@ pub(crate) async fn attempt(state: Arc<State>, _call: Call, request: Attempt) ->
     name(&mut validation, "/provider", &request.provider);
     name(&mut validation, "/method", &request.method);
     name(&mut validation, "/attempt_key", &request.attempt_key);
+    printable(&mut validation, "/return_url", request.return_url.as_deref().unwrap_or_default());
     validation.finish()?;
     if state.providers.get(&request.provider).is_none() {
         return Err(Code::PaymentMethodUnknown.into());

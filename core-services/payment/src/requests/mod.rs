@@ -47,4 +47,11 @@ fn few_enough(count: usize, pointer: &str) -> Result<(), Failure> {
 fn name(validation: &mut Validation, pointer: &str, text: &str) {
     validation.check(!text.is_empty(), pointer, "required", "It must not be empty.");
     validation.check(text.len() <= NAME_BYTES_MAX, pointer, "too_long", "At most 200 bytes.");
+    printable(validation, pointer, text);
+}
+
+/// No table keeps every control character, and no key, name or address has any.
+fn printable(validation: &mut Validation, pointer: &str, text: &str) {
+    let holds = !text.chars().any(char::is_control);
+    validation.check(holds, pointer, "control_character", "It must not hold control characters.");
 }

@@ -12,7 +12,7 @@ use bodega_domain::{
 };
 use bodega_platform::Call;
 
-use super::{few_enough, name};
+use super::{few_enough, name, printable};
 use crate::{State, engine::Opening};
 
 pub(crate) async fn open(state: Arc<State>, _call: Call, request: Open) -> Result<Vec<IntentState>, Failure> {
@@ -27,6 +27,7 @@ fn check(state: &State, ask: OpenAsk) -> Result<Opening, Failure> {
     name(&mut validation, "/provider", &ask.provider);
     name(&mut validation, "/method", &ask.method);
     name(&mut validation, "/attempt_key", &ask.attempt_key);
+    printable(&mut validation, "/return_url", ask.return_url.as_deref().unwrap_or_default());
     validation.finish()?;
     let (now, entropy) = (state.context.clock().now().unix_ms(), state.context.entropy());
     Opening::check(ask, IntentId::new(now, entropy.bytes()), AttemptId::new(now, entropy.bytes()))

@@ -16,7 +16,7 @@ use crate::{
     engine::{Command, Target},
     intent::Lesson,
     limits::WEBHOOK_BYTES_MAX,
-    provider::{Shown, WebhookError},
+    provider::{Notice, Shown, WebhookError},
 };
 
 pub(crate) async fn webhook(state: Arc<State>, _call: Call, request: Webhook) -> Result<Done, Failure> {
@@ -25,11 +25,16 @@ pub(crate) async fn webhook(state: Arc<State>, _call: Call, request: Webhook) ->
     if body.len() > WEBHOOK_BYTES_MAX {
         return Err(Code::PayloadTooLarge.into());
     }
-    let notice =
-        provider.verify(&request.headers, &body, state.context.clock().now()).map_err(|error| match error {
-            WebhookError::Signature => Failure::from(Code::WebhookSignatureInvalid),
-            WebhookError::Body => Failure::from(Code::MalformedBody),
-        })?;
+    let notice = match provider.verify(&request.headers, &body, state.context.clock().now()) {
+        Ok(notice) => notice,
+        Err(WebhookError::Signature) => return Err(Code::WebhookSignatureInvalid.into()),
+        // Signed, and nothing that we can read: kept for a person. Sent again, it would say no more.
+        Err(WebhookError::Body) => {
+            let event = format!("unread:{}", token::sha256_hex(&body));
+            tracing::error!(provider = request.provider, event, "a signed webhook cannot be read");
+            Notice { event, shown: None }
+        }
+    };
     let mut lesson = Lesson::default();
     let target = match notice.shown {
         Some(Shown::Intent(seen)) => {

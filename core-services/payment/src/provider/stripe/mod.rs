@@ -22,6 +22,10 @@ use crate::limits::{ANSWER_BYTES_MAX, SETTLEMENT_PAGE};
 const API_VERSION: &str = "2024-06-20";
 /// Idle connections kept.
 const IDLE_MAX: usize = 64;
+/// Refunds of an intent in one question.
+const REFUNDS_PAGE: usize = 100;
+/// Pages of refunds that are looked through.
+const REFUND_PAGES_MAX: usize = 20;
 
 /// Speaks to one account at Stripe, or to a simulator.
 pub struct Stripe {
@@ -116,6 +120,10 @@ fn refusal(status: StatusCode, body: &Value) -> ProviderError {
     }
 }
 
+fn data(list: &Value) -> Result<&Vec<Value>, ProviderError> {
+    list["data"].as_array().ok_or_else(|| ProviderError::Unknown("a list without data".to_owned()))
+}
+
 fn read(body: &Value) -> Result<Seen, ProviderError> {
     object::seen(body).ok_or_else(|| ProviderError::Unknown("an answer without an intent".to_owned()))
 }
@@ -174,6 +182,25 @@ impl Provider for Stripe {
         read(&self.post("v1/refunds", &form, &ours).await?)
     }
 
+    async fn find_refund(&self, reference: &str, refund: RefundId) -> Result<bool, ProviderError> {
+        let (limit, ours) = (REFUNDS_PAGE.to_string(), refund.to_string());
+        let mut after: Option<String> = None;
+        for _ in 0..REFUND_PAGES_MAX {
+            let mut query = vec![("payment_intent", reference), ("limit", limit.as_str())];
+            query.extend(after.as_deref().map(|id| ("starting_after", id)));
+            let list = self.get("v1/refunds", &query).await?;
+            let data = data(&list)?;
+            if data.iter().any(|refund| object::is_refund(refund, &ours)) {
+                return Ok(true);
+            }
+            after = data.last().and_then(|refund| refund["id"].as_str()).map(str::to_owned);
+            if list["has_more"] != true || after.is_none() {
+                return Ok(false);
+            }
+        }
+        Err(ProviderError::Unknown("more refunds than anybody makes".to_owned()))
+    }
+
     async fn fetch(&self, reference: &str) -> Result<Seen, ProviderError> {
         let body = self.get(&format!("v1/payment_intents/{reference}"), &[("expand[]", "latest_charge")]).await?;
         read(&body)
@@ -184,9 +211,8 @@ impl Provider for Stripe {
         let query = format!("metadata[\"{}\"]:\"{intent}\"", object::INTENT_KEY);
         let query = [("query", query.as_str()), ("expand[]", "data.latest_charge")];
         let list = self.get("v1/payment_intents/search", &query).await?;
-        let data = list["data"].as_array().ok_or_else(|| ProviderError::Unknown("a list without data".to_owned()))?;
         // Whatever the search thought it was asked for, what is not ours is passed over.
-        Ok(data.iter().filter_map(object::seen).find(|seen| seen.intent == Some(intent)))
+        Ok(data(&list)?.iter().filter_map(object::seen).find(|seen| seen.intent == Some(intent)))
     }
 
     fn verify(&self, headers: &[(String, String)], body: &[u8], now: Timestamp) -> Result<Notice, WebhookError> {
@@ -195,11 +221,11 @@ impl Provider for Stripe {
             return Err(WebhookError::Signature);
         }
         let event: Value = serde_json::from_slice(body).map_err(|_| WebhookError::Body)?;
-        let id = event["id"].as_str().filter(|id| !id.is_empty()).ok_or(WebhookError::Body)?;
+        let id = object::text(&event["id"]).ok_or(WebhookError::Body)?;
         let object = &event["data"]["object"];
         let disputed = || object::disputed(object).map(|(reference, amount)| Shown::Dispute(reference, amount));
         let shown = object::seen(object).map(Shown::Intent).or_else(disputed);
-        Ok(Notice { event: id.to_owned(), shown })
+        Ok(Notice { event: id, shown })
     }
 
     async fn settlement(&self, since: Timestamp, after: Option<&str>) -> Result<Vec<SettlementLine>, ProviderError> {
@@ -207,16 +233,15 @@ impl Provider for Stripe {
         let mut query = vec![("limit", limit.as_str()), ("expand[]", "data.source"), ("created[gte]", since.as_str())];
         query.extend(after.map(|line| ("starting_after", line)));
         let list = self.get("v1/balance_transactions", &query).await?;
-        let data = list["data"].as_array().ok_or_else(|| ProviderError::Unknown("a list without data".to_owned()))?;
-        Ok(data.iter().filter_map(settlement_line).collect())
+        Ok(data(&list)?.iter().filter_map(settlement_line).collect())
     }
 }
 
 fn settlement_line(value: &Value) -> Option<SettlementLine> {
     Some(SettlementLine {
-        line: value["id"].as_str()?.to_owned(),
-        kind: value["type"].as_str()?.to_owned(),
-        reference: value["source"]["payment_intent"].as_str().map(str::to_owned),
+        line: object::text(&value["id"])?,
+        kind: object::text(&value["type"])?,
+        reference: object::text(&value["source"]["payment_intent"]),
         amount: value["amount"].as_i64()?,
         fee: value["fee"].as_i64()?,
         currency: value["currency"].as_str()?.to_ascii_uppercase(),

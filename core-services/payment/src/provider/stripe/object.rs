@@ -11,6 +11,8 @@ use crate::provider::Seen;
 
 /// Metadata key under which the provider keeps our intent's id.
 pub(super) const INTENT_KEY: &str = "intent_id";
+/// Metadata key under which the provider keeps our refund's id.
+pub(super) const REFUND_KEY: &str = "refund_id";
 
 /// What an object of the API shows, if it is about an intent: a payment intent, a charge or a dispute.
 pub(super) fn seen(object: &Value) -> Option<Seen> {
@@ -80,8 +82,14 @@ fn charge(object: &Value) -> Option<Seen> {
     })
 }
 
-fn text(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+/// Whether a refund of the API is the one that we call `ours`, and money was or is being given back for it.
+pub(super) fn is_refund(object: &Value, ours: &str) -> bool {
+    object["metadata"][REFUND_KEY] == ours && !matches!(object["status"].as_str(), Some("failed" | "canceled"))
+}
+
+/// Text that a table can keep: what the API names is never empty and has no control characters.
+pub(super) fn text(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty() && !text.chars().any(char::is_control)).map(str::to_owned)
 }
 
 fn intent(object: &Value) -> Option<IntentId> {
@@ -145,6 +153,17 @@ mod tests {
         assert_eq!(facts(&charge), [Fact::Authorised(100), Fact::Captured(100), Fact::Refunded(40)]);
         let dispute = json!({"object": "dispute", "payment_intent": "pi_1", "amount": 60, "currency": "eur"});
         assert_eq!((seen(&dispute), disputed(&dispute)), (None, Some(("pi_1".into(), 60))));
+    }
+
+    #[test]
+    fn a_refund_that_failed_is_none_and_hostile_text_is_no_name() {
+        let refund = |status: &str| json!({"status": status, "metadata": {"refund_id": "rfd_1"}});
+        assert!(is_refund(&refund("succeeded"), "rfd_1") && is_refund(&refund("pending"), "rfd_1"));
+        assert!(!is_refund(&refund("failed"), "rfd_1") && !is_refund(&refund("succeeded"), "rfd_2"));
+        assert_eq!(
+            (text(&json!("pi_1")), text(&json!("pi\u{0}")), text(&json!(""))),
+            (Some("pi_1".into()), None, None)
+        );
     }
 
     proptest! {
