@@ -1,12 +1,16 @@
 //! Lays the books beside the provider's settlement report and beside themselves, and forgets what is old.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use bodega_domain::Timestamp;
-use bodega_platform::Context;
+use bodega_domain::{
+    Failure, Timestamp,
+    id::{IntentId, OrderId},
+};
+use bodega_platform::{Context, DatabaseError, TransactionError};
 
 use crate::{
-    limits::{CLEAN_EVERY_S, SETTLEMENT_EVERY_S, SETTLEMENT_PAGE, WEBHOOK_DAYS},
+    changes::NewException,
+    limits::{CLEAN_EVERY_S, SETTLEMENT_EVERY_S, SETTLEMENT_PAGE, UNMATCHED_AFTER_MIN, WEBHOOK_DAYS},
     provider::{Provider, Providers},
     store,
 };
@@ -27,10 +31,13 @@ enum AuditError {
 
 /// Takes settlement reports in, and asks about what they know and we do not.
 pub(crate) async fn settlements(context: Context, providers: Providers) {
+    // After a start everything is looked at once; then what came since.
+    let mut looked_at = BTreeSet::new();
     loop {
         for (name, provider) in providers.iter() {
-            if let Err(error) = take_in(&context, name, provider.as_ref()).await {
-                tracing::warn!(provider = name, %error, "the settlement report cannot be taken in");
+            match take_in(&context, name, provider.as_ref(), !looked_at.contains(name)).await {
+                Ok(()) => drop(looked_at.insert(name)),
+                Err(error) => tracing::warn!(provider = name, %error, "the settlement report cannot be taken in"),
             }
         }
         if context.tasks().pause(Duration::from_secs(SETTLEMENT_EVERY_S)).await {
@@ -39,7 +46,7 @@ pub(crate) async fn settlements(context: Context, providers: Providers) {
     }
 }
 
-async fn take_in(context: &Context, name: &str, provider: &dyn Provider) -> Result<(), AuditError> {
+async fn take_in(context: &Context, name: &str, provider: &dyn Provider, whole: bool) -> Result<(), AuditError> {
     let (pool, now) = (context.postgres().pool(), context.clock().now());
     let newest = store::settlements::newest(pool, name).await?;
     let since = newest.map_or(Timestamp::from_unix_ms(0), |at| at.plus_min(-OVERLAP_MIN));
@@ -52,9 +59,16 @@ async fn take_in(context: &Context, name: &str, provider: &dyn Provider) -> Resu
             break;
         }
     }
-    let unheard = store::settlements::ask_about_unheard(pool, name, now).await?;
+    let matched = store::settlements::match_again(pool, name).await?;
+    let changed = if whole { Timestamp::from_unix_ms(0) } else { matched.map_or(since, |at| at.min(since)) };
+    let unheard = store::settlements::ask_about_unheard(pool, name, changed, now).await?;
     if unheard > 0 {
         tracing::warn!(provider = name, unheard, "the report knows of money that no webhook told of; asking");
+    }
+    let late = now.plus_min(-UNMATCHED_AFTER_MIN);
+    let unmatched = store::settlements::show_unmatched(pool, name, late, now, context.entropy()).await?;
+    if unmatched > 0 {
+        tracing::warn!(provider = name, unmatched, "lines of the report name no payment of ours");
     }
     Ok(())
 }
@@ -67,16 +81,32 @@ pub(crate) async fn sweep(context: Context) {
             Ok(count) => tracing::debug!(count, "old webhooks are forgotten"),
             Err(error) => tracing::warn!(%error, "old webhooks cannot be forgotten"),
         }
-        match store::settlements::books_that_differ(pool).await {
-            Ok(differing) => {
-                for (intent, order) in differing {
-                    tracing::error!(%intent, %order, "the books of a payment do not add up");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the books cannot be added up"),
+        if let Err(error) = add_up(&context, now).await {
+            tracing::warn!(%error, "the books cannot be added up");
         }
         if context.tasks().pause(Duration::from_secs(CLEAN_EVERY_S)).await {
             return;
         }
     }
+}
+
+/// Shows a person each payment whose transfers are not what its row says.
+async fn add_up(context: &Context, now: Timestamp) -> Result<(), Failure> {
+    let found = store::settlements::books_that_differ(context.postgres().pool()).await.map_err(DatabaseError::from)?;
+    let differing = |(intent, order): (IntentId, OrderId)| {
+        tracing::error!(%intent, %order, "the books of a payment do not add up");
+        NewException { order, intent, kind: "books_differ", detail: serde_json::json!({ "intent": intent }) }
+    };
+    let exceptions: Vec<NewException> = found.into_iter().map(differing).collect();
+    let exceptions = exceptions.as_slice();
+    context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                store::records::insert_exceptions(&mut tx, exceptions, now, context.entropy()).await?;
+                Ok::<_, TransactionError<Failure>>(())
+            })
+        })
+        .await
+        .map_err(Failure::from)
 }

@@ -45,6 +45,10 @@ pub const WEBHOOK_DAYS: i64 = 30;
 pub const CLEAN_EVERY_S: u64 = 3_600;
 /// Seconds between two looks into the providers' settlement reports.
 pub const SETTLEMENT_EVERY_S: u64 = 60;
+/// Minutes after which a line of a settlement report should have found its payment.
+pub const UNMATCHED_AFTER_MIN: i64 = 60;
+/// Lines that found none in one exception.
+pub const UNMATCHED_SHOWN_MAX: i64 = 20;
 /// Lines of a settlement report in one question.
 pub const SETTLEMENT_PAGE: usize = 100;
 /// Basis points of a merchant's net sale that the marketplace keeps.

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::provider::SettlementLine;
+use crate::{limits::UNMATCHED_SHOWN_MAX, provider::SettlementLine};
 
 /// When the newest line of a provider was settled.
 pub(crate) async fn newest(pool: &PgPool, provider: &str) -> Result<Option<Timestamp>, sqlx::Error> {
@@ -62,8 +62,70 @@ pub(crate) async fn insert(
     Ok(done.rows_affected())
 }
 
-/// Asks anew about intents of which the provider settled more than we have heard: a webhook was lost. Gives how many.
-pub(crate) async fn ask_about_unheard(pool: &PgPool, provider: &str, now: Timestamp) -> Result<u64, sqlx::Error> {
+/// Names the intents of lines that came before their reference was known. Gives when the oldest of them was settled.
+pub(crate) async fn match_again(pool: &PgPool, provider: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+    // Index: settlement_unmatched.
+    let at: Option<OffsetDateTime> = sqlx::query_scalar(
+        "with matched as (
+             update settlement set intent = i.id from intent i
+             where settlement.provider = $1 and settlement.intent is null
+               and i.provider = $1 and i.provider_ref = settlement.reference
+             returning settled_at)
+         select min(settled_at) from matched",
+    )
+    .bind(provider)
+    .fetch_one(pool)
+    .await?;
+    Ok(at.map(Timestamp::from))
+}
+
+/// Shows a person the lines before a time that name no payment of ours, a few at once and each once: while they look
+/// at some, the rest waits. Gives how many were shown.
+pub(crate) async fn show_unmatched(
+    pool: &PgPool,
+    provider: &str,
+    before: Timestamp,
+    now: Timestamp,
+    entropy: &Entropy,
+) -> Result<u64, sqlx::Error> {
+    // Index: settlement_unmatched. Payouts and the like are about no payment.
+    let done = sqlx::query(
+        "with lost as (
+             select line, kind, amount, currency from settlement
+             where provider = $1 and intent is null and not shown and settled_at < $2
+               and (reference is not null or kind in ('charge', 'payment', 'refund', 'payment_refund'))
+             order by settled_at limit $5),
+         opened as (
+             insert into exception (id, kind, detail, opened_at)
+             select $3, 'unmatched_settlement', jsonb_build_object('provider', $1, 'lines', jsonb_agg(to_jsonb(lost))), $4
+             from lost
+             where not exists (
+                 select 1 from exception
+                 where kind = 'unmatched_settlement' and closed_at is null and detail ->> 'provider' = $1)
+             having count(*) > 0
+             returning id)
+         update settlement set shown = true from lost
+         where settlement.provider = $1 and settlement.line = lost.line and exists (select 1 from opened)",
+    )
+    .bind(provider)
+    .bind(OffsetDateTime::from(before))
+    .bind(entropy.uuid(now))
+    .bind(OffsetDateTime::from(now))
+    .bind(UNMATCHED_SHOWN_MAX)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Asks anew about intents of which the provider settled more than we have heard: a webhook was lost. Looks at those
+/// with a line since a time, and gives how many it asks about.
+pub(crate) async fn ask_about_unheard(
+    pool: &PgPool,
+    provider: &str,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    // Indexes: settlement_by_age, settlement_by_intent. What does not match is a person's already.
     let done = sqlx::query(
         "insert into job (kind, subject, intent, due_at, created_at)
          select 'poll', i.id, i.id, $2, $2
@@ -71,12 +133,16 @@ pub(crate) async fn ask_about_unheard(pool: &PgPool, provider: &str, now: Timest
          join (select intent,
                    coalesce(sum(amount) filter (where kind = 'charge'), 0) as charged,
                    -coalesce(sum(amount) filter (where kind = 'refund'), 0) as returned
-               from settlement where provider = $1 and intent is not null group by intent) s on s.intent = i.id
-         where s.charged > i.captured or s.returned > i.refunded
+               from settlement
+               where provider = $1
+                 and intent in (select intent from settlement where provider = $1 and settled_at >= $3)
+               group by intent) s on s.intent = i.id
+         where (s.charged > i.captured or s.returned > i.refunded) and not i.mismatch
          on conflict do nothing",
     )
     .bind(provider)
     .bind(OffsetDateTime::from(now))
+    .bind(OffsetDateTime::from(since))
     .execute(pool)
     .await?;
     Ok(done.rows_affected())

@@ -1,0 +1,77 @@
+//! What the checker finds in the report and in the books, and whom it tells.
+
+mod support;
+
+use bodega_domain::order::PaymentStatus;
+use bodega_platform::sqlx;
+use support::World;
+
+/// Another start: report and books are gone through at each.
+async fn again(world: &mut World) {
+    world.core.stop().await;
+    world.core.start().await;
+}
+
+async fn settled(world: &World, line: &str, reference: &str) {
+    sqlx::query(
+        "insert into settlement (provider, line, kind, reference, amount, fee, currency, settled_at)
+         values ('simulator', $1, 'charge', $2, 1, 0, 'EUR', now() - interval '2 hours')",
+    )
+    .bind(line)
+    .bind(reference)
+    .execute(&world.pool().await)
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_names_no_payment_is_shown_once_and_one_that_came_early_finds_its_own() {
+    let mut world = World::open().await;
+    let order = world.pay(1_000, "card_ok").await;
+    world.until_status(order, PaymentStatus::Authorised).await;
+    let reference = world.reference(order).await;
+    settled(&world, "txn_early", &reference).await;
+    settled(&world, "txn_stranger", "pi_stranger").await;
+    for _ in 0..2 {
+        again(&mut world).await;
+        bodega_tests::eventually("the exception", || async { (!world.exceptions().await.is_empty()).then_some(()) })
+            .await;
+        assert_eq!(world.exceptions().await, ["unmatched_settlement"]);
+    }
+    let pool = world.pool().await;
+    let lines: Vec<(String, bool, bool)> = sqlx::query_as(
+        "select line, intent is not null, shown from settlement where line ~ 'early|stranger' order by 1",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(lines, [("txn_early".to_owned(), true, false), ("txn_stranger".to_owned(), false, true)]);
+    // Looked at, it is not shown again; the next one is.
+    sqlx::query("update exception set closed_at = now(), closed_by = 'me'").execute(&pool).await.unwrap();
+    settled(&world, "txn_other", "pi_other").await;
+    again(&mut world).await;
+    bodega_tests::eventually("the next exception", || async { (!world.exceptions().await.is_empty()).then_some(()) })
+        .await;
+    let shown: String = sqlx::query_scalar("select detail #>> '{lines,0,line}' from exception where closed_at is null")
+        .fetch_one(&world.pool().await)
+        .await
+        .unwrap();
+    assert_eq!(shown, "txn_other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_that_do_not_add_up_are_shown_to_a_person_once() {
+    let mut world = World::open().await;
+    world.paid(1_000, "card_ok").await;
+    let pool = world.pool().await;
+    sqlx::query("update intent set booked_refunded = 0, booked_captured = 999, booked_applied = 999")
+        .execute(&pool)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        again(&mut world).await;
+        bodega_tests::eventually("the exception", || async { (!world.exceptions().await.is_empty()).then_some(()) })
+            .await;
+        assert_eq!(world.exceptions().await, ["books_differ"]);
+    }
+}
