@@ -141,6 +141,9 @@ pub struct IntentState {
     pub cancelled: bool,
     /// The last capture was refused by the provider for good.
     pub capture_failed: bool,
+    /// The provider's amount or currency is not ours: it is never paid.
+    #[serde(default)]
+    pub mismatch: bool,
 }
 
 /// A provider's webhook as it came: raw body and headers.
