@@ -1,7 +1,7 @@
 // What can be said of a page by looking at it: structure, names, colours, sizes. Runs in the page; returns what is wrong.
 
-/** `phone`: whether fingers must hit everything. */
-export function look({ phone, fingerPx }) {
+/** `phone`: whether fingers must hit everything. `searches`, `navs`: how many of them a page has, at least and at most. */
+export function look({ phone, fingerPx, searches = [1, 1], navs = [1, 9] }) {
   const wrong = [];
   const all = (selector) => [...document.querySelectorAll(selector)];
   const about = (element) => {
@@ -19,8 +19,8 @@ export function look({ phone, fingerPx }) {
     ["main", 1, 1],
     ["body > header", 1, 1],
     ["body > footer", 1, 1],
-    ["nav", 1, 9],
-    ["[role=search], search", 1, 1],
+    ["nav", ...navs],
+    ["[role=search], search", ...searches],
   ]) {
     const count = all(selector).length;
     if (count < least || count > most) wrong.push(`${count} × ${selector}`);

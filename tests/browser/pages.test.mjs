@@ -2,18 +2,18 @@
 import assert from "node:assert/strict";
 
 import { look } from "./look.mjs";
-import { ANA, newEmail, story } from "./shopper.mjs";
+import { ANA, newEmail, shop, story } from "./shopper.mjs";
 
 const WIDTHS = [320, 390, 1280];
 const FINGER_PX = 40;
 
 /** Collects what is wrong with the page, in all widths and both colour schemes. */
-async function judge(shopper, name, found) {
+async function judge(shopper, name, found, frame = {}) {
   for (const width of WIDTHS) {
     await shopper.page.setViewportSize({ width, height: 850 });
     for (const colorScheme of ["light", "dark"]) {
       await shopper.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      for (const wrong of await shopper.page.evaluate(look, { phone: width < 1000, fingerPx: FINGER_PX })) {
+      for (const wrong of await shopper.page.evaluate(look, { phone: width < 1000, fingerPx: FINGER_PX, ...frame })) {
         const said = found.get(`${name}: ${wrong}`) ?? new Set();
         found.set(`${name}: ${wrong}`, said.add(`${width} ${colorScheme}`));
       }
@@ -105,3 +105,47 @@ story("long words, many things: nothing runs out of a narrow page", async (enter
   await judge(shopper, "account", found);
   assertNothing(found);
 });
+
+/** Dashboards have a menu once somebody is signed in, and no search in their frame. */
+const DOOR = { searches: [0, 0], navs: [0, 0] };
+const DESK = { searches: [0, 1], navs: [1, 9] };
+
+for (const [desk, role, own] of [
+  ["/admin", "admin", ["/products/country-sourdough", "/services"]],
+  ["/merchant", "merchant", ["/products/vine-tomatoes"]],
+]) {
+  story(`pages of the desk at ${desk}: names, landmarks, colours, sizes, no sideways scrolling`, async (enter) => {
+    // An order to look at, with something of this merchant in it.
+    const shopper = await enter();
+    await shopper.take("vine-tomatoes", 2);
+    await shopper.order("card_ok");
+    await shopper.untilHeadline("Thank you, it is paid");
+
+    const found = new Map();
+    const clerk = await enter({ baseURL: shop.gateway });
+    await clerk.open(`${desk}/orders`);
+    assert.equal(new URL(clerk.page.url()).pathname, `${desk}/sign-in`, "nobody looks in who has not signed in");
+    await judge(clerk, "door", found, DOOR);
+    const login = shop.logins.find((login) => login.role === role);
+    await clerk.signInAtDesk(login.email, "not the password");
+    await clerk.page.getByRole("alert").waitFor();
+    await judge(clerk, "door, refused", found, DOOR);
+    await clerk.signInAtDesk(login.email, login.password);
+    assert.equal(new URL(clerk.page.url()).pathname, `${desk}/orders`, "on to where they wanted to go");
+
+    for (const path of ["", "/orders", "/products", "/stock", "/plugins", ...own]) {
+      await clerk.open(`${desk}${path}`);
+      await judge(clerk, `${desk}${path}`, found, DESK);
+    }
+    await clerk.open(`${desk}/nowhere`, 404);
+    await judge(clerk, "nothing there", found, DESK);
+    await clerk.open(`${desk}/orders`);
+    await clerk.click(clerk.page.locator("tbody th a").first());
+    assert.match(new URL(clerk.page.url()).pathname, /\/orders\/ord_[0-9a-z]{26}$/);
+    await judge(clerk, "an order", found, DESK);
+    await clerk.click(clerk.button("Sign out"));
+    await clerk.open(`${desk}/orders`);
+    assert.equal(new URL(clerk.page.url()).pathname, `${desk}/sign-in`, "signed out");
+    assertNothing(found);
+  });
+}

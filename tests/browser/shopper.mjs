@@ -102,9 +102,10 @@ class Shopper {
       else this.complaints.push(`${response.status()} ${response.url()}`);
     });
     page.on("console", (message) => {
-      if (message.type() !== "error" || !page.url().startsWith(shop.storefront)) return;
+      const ours = [shop.storefront, shop.gateway].some((origin) => page.url().startsWith(origin));
+      if (message.type() !== "error" || !ours) return;
       if (message.text().startsWith("Failed to load resource") && refusedPages.has(message.location().url)) return;
-      this.complaints.push(message.text());
+      this.complaints.push(`${message.text()} ${message.location().url}`);
     });
     page.on("pageerror", (error) => this.complaints.push(String(error)));
   }
@@ -211,6 +212,13 @@ class Shopper {
     await this.page.locator("#re-email").fill(email);
     await this.page.locator("#re-password").fill(password);
     await this.click(this.button("Open an account"));
+  }
+
+  /** Signs in at the form that is open. */
+  async signInAtDesk(email, password) {
+    await this.page.getByLabel("E-mail").fill(email);
+    await this.page.getByLabel("Password").fill(password);
+    await this.click(this.button("Sign in"));
   }
 
   async signIn(email, password) {

@@ -27,6 +27,7 @@ pub(crate) fn document(desk: Desk, path: Option<&str>, notice: Option<&str>, pag
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
                 title { (page.title) " · Bodega " (desk.name()) }
+                link rel="icon" href="/admin/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/admin/desk.css";
             }
             body {

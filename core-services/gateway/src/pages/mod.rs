@@ -26,7 +26,8 @@ use visit::{read, write};
 
 /// The routes of both desks.
 pub(crate) fn routes() -> Router<Context> {
-    let router = Router::new().route("/admin/desk.css", routing::get(style));
+    let router =
+        Router::new().route("/admin/desk.css", routing::get(style)).route("/admin/icon.svg", routing::get(icon));
     [Desk::Admin, Desk::Merchant].into_iter().fold(router, |router, desk| {
         let at = |path: &str| format!("{}{path}", desk.base());
         let router = router
@@ -54,6 +55,13 @@ pub(crate) fn routes() -> Router<Context> {
 }
 
 async fn style() -> impl IntoResponse {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=600")];
-    (headers, include_str!("../../assets/desk.css"))
+    asset("text/css; charset=utf-8", include_str!("../../assets/desk.css"))
+}
+
+async fn icon() -> impl IntoResponse {
+    asset("image/svg+xml", include_str!("../../assets/icon.svg"))
+}
+
+fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=600")], text)
 }

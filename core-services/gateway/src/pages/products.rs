@@ -72,7 +72,7 @@ async fn list_own(visit: &Visit) -> Result<Page, Failure> {
                 html! { a href=(visit.at(format_args!("/products/{}", sku.product))) { (sku.title) } },
                 html! { code { (sku.sku) } },
                 html! { (sku.category) },
-                html! { span.num { (prices.join(", ")) } },
+                html! { span { @for price in &prices { span.num { (price) } " " } } },
                 badge(&code(sku.band)),
             ]
         })
