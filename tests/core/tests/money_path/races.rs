@@ -18,19 +18,19 @@ use crate::{
 
 impl Shop {
     /// Orders the provider to misbehave.
-    async fn control(&self, method: reqwest::Method, path: &str, body: serde_json::Value) {
+    pub(crate) async fn control(&self, method: reqwest::Method, path: &str, body: serde_json::Value) {
         let url = format!("{}/control/{path}", self.simulator.url());
         let answer = reqwest::Client::new().request(method, url).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
     }
 
-    async fn fault(&self, operation: &str, mode: &str, hang_ms: u64, count: u32) {
+    pub(crate) async fn fault(&self, operation: &str, mode: &str, hang_ms: u64, count: u32) {
         let fault = json!({"operation": operation, "mode": mode, "hang_ms": hang_ms, "count": count});
         self.control(reqwest::Method::POST, "faults", fault).await;
     }
 
     /// The provider's name of an order's intent.
-    async fn intent_of(&self, order: OrderId) -> String {
+    pub(crate) async fn intent_of(&self, order: OrderId) -> String {
         let pool = self.core.pool("payment").await;
         let id = sqlx::types::Uuid::from_u128(order.as_u128());
         eventually("the provider's word", || async {
@@ -44,7 +44,7 @@ impl Shop {
         .await
     }
 
-    async fn until_word(&self, guest: &Guest, order: OrderId, word: &str) {
+    pub(crate) async fn until_word(&self, guest: &Guest, order: OrderId, word: &str) {
         eventually(&format!("{word} in the history"), || async {
             history(self, guest, order).await.iter().any(|w| w == word).then_some(())
         })
@@ -52,7 +52,7 @@ impl Shop {
     }
 
     /// The time to pay is over, for all orders.
-    async fn let_time_run_out(&self) {
+    pub(crate) async fn let_time_run_out(&self) {
         let pool = self.core.pool("order").await;
         sqlx::query("update saga set pay_by = now() - interval '1 minute', due = now() where step::text ~ 'paying'")
             .execute(&pool)
@@ -181,6 +181,10 @@ async fn money_that_comes_after_the_end_goes_back_and_the_order_stays_expired() 
     })
     .await;
     assert_eq!(order.status, OrderStatus::Expired);
+    let words = history(&shop, &guest, order.id).await;
+    for word in ["late_payment", "refunded"] {
+        assert_eq!(words.iter().filter(|w| *w == word).count(), 1, "{word} in {words:?}");
+    }
     assert_eq!(shop.level(WATER).await.available, 2 * ON_HAND);
     let transfers = shop.core.ask(TransfersOf { order: order.id }).await.unwrap();
     assert!(transfers.iter().any(|transfer| transfer.reason == "late_payment"), "{transfers:?}");

@@ -1,14 +1,14 @@
 //! Every step of an order, asked twice and undone: one effect each, and nothing left behind.
 
 use bodega_domain::{
-    Code,
+    Code, Money,
     id::{MerchantId, OrderId},
     message::{
         inventory::{HoldState, Level, Post, Unpost, Void},
-        order::{Abandon, AbandonVerdict, Cancel, List, OpenLink},
+        order::{Abandon, AbandonVerdict, Cancel, Get, History, HistoryEntry, List, OpenLink},
         payment::{CancelIntents, Capture, IntentState, Open, OpenAsk, Refund, State, TransfersOf},
     },
-    order::OrderStatus,
+    order::{OrderStatus, OrderView},
     principal::Owner,
     quote::{self, BudgetUse},
     token::{AccountClaims, Role, mint_account},
@@ -212,24 +212,94 @@ async fn a_promotion_is_used_as_often_as_it_may_be_and_a_use_that_was_not_paid_c
     shop.close().await;
 }
 
+fn account(shop: &Shop, roles: Vec<Role>, n: u128) -> String {
+    let now = shop.core.clock.now();
+    let (account, session) = (bodega_domain::id::AccountId::from_u128(n), bodega_domain::id::SessionId::from_u128(n));
+    let claims = AccountClaims { account, session, roles, issued: now, expires: now.plus_min(10) };
+    mint_account(&shop.core.config.keys.identity[0], &claims).unwrap()
+}
+
+#[tokio::test]
+async fn a_merchant_learns_what_their_own_part_comes_to_and_no_more() {
+    let shop = Shop::open().await;
+    let guest = shop.guest();
+    let bread = account(&shop, vec![Role::Merchant(MerchantId::from_u128(1))], 1);
+    let lamps = account(&shop, vec![Role::Merchant(MerchantId::from_u128(2))], 2);
+    let both = vec![Role::Merchant(MerchantId::from_u128(1)), Role::Merchant(MerchantId::from_u128(2))];
+    let both = account(&shop, both, 3);
+    let order = shop.buy(&guest, &[(BREAD, 3), (LAMP, 1)], "k", "card_challenge").await;
+    assert!(order.payment.next_action.is_some(), "the shopper has something to do: {:?}", order.payment);
+    let get = |token: &str| {
+        let (shop, token, order) = (&shop, token.to_owned(), order.id);
+        async move { shop.core.ask_as(Some(&token), Get { order }).await.unwrap() }
+    };
+    let (of_bread, of_lamps) = (get(&bread).await, get(&lamps).await);
+    for part in [&of_bread, &of_lamps] {
+        assert_eq!(part.payment.next_action, None, "the shopper's address at the provider");
+        assert_eq!((part.totals.total, part.parts.len()), (part.parts[0].total, 1));
+        assert!(part.totals.shipping.amount() >= 0);
+        assert!(part.totals.total.amount() < order.totals.total.amount());
+    }
+    let sums = |of: fn(&OrderView) -> Money| of(&of_bread).checked_add(of(&of_lamps)).unwrap();
+    assert_eq!(sums(|seen| seen.totals.total), order.totals.total);
+    assert_eq!(sums(|seen| seen.totals.tax), order.totals.tax);
+    assert_eq!(sums(|seen| seen.totals.subtotal), order.totals.subtotal);
+    let (all, whole) = (get(&both).await, shop.get(&guest, order.id).await);
+    assert_eq!((all.totals.total, all.payment.amounts), (whole.totals.total, whole.payment.amounts));
+
+    let paid = shop.buy(&guest, &[(BREAD, 3), (LAMP, 1)], "k2", "card_ok").await;
+    shop.until_status(&guest, paid.id, OrderStatus::Paid).await;
+    let list = List { all: true, status: Some(OrderStatus::Paid), ..List::default() };
+    let seen = shop.core.ask_as(Some(&lamps), list).await.unwrap().items.remove(0);
+    assert_eq!(seen.payment.amounts.captured, seen.parts[0].total, "their share of the one payment");
+
+    let history = History { order: paid.id };
+    let full = shop.core.ask_as(Some(&guest.token), history).await.unwrap();
+    let part = shop.core.ask_as(Some(&lamps), history).await.unwrap();
+    let words =
+        |entries: &[HistoryEntry]| entries.iter().map(|entry| (entry.at, entry.what.clone())).collect::<Vec<_>>();
+    assert_eq!(words(&part), words(&full));
+    assert!(full[0].data["total"].is_object() || full[0].data["total"].is_number(), "{full:?}");
+    for entry in &part {
+        assert_eq!(entry.data, serde_json::json!({}), "{entry:?}");
+        assert!(entry.who == "buyer" || entry.who.starts_with("service:"), "{entry:?}");
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn why_an_order_was_called_off_stands_in_its_history_as_a_word_of_a_list() {
+    let shop = Shop::open().await;
+    let guest = shop.guest();
+    let order = shop.buy(&guest, &[(BREAD, 1)], "k", "card_ok").await;
+    shop.until_status(&guest, order.id, OrderStatus::Paid).await;
+    let cancel = |reason: &str| Cancel { order: order.id, key: "off".into(), reason: Some(reason.into()) };
+    let refused = shop.core.ask_as(Some(&guest.token), cancel("Zenobia asked for it")).await;
+    assert_eq!(code(&refused), Some(Code::ValidationFailed));
+    assert_eq!(bodega_test_core::fields(&refused), [("/reason".to_owned(), "unknown".to_owned())]);
+    for _ in 0..2 {
+        shop.core.ask_as(Some(&guest.token), cancel("changed_mind")).await.unwrap();
+    }
+    let other = shop.core.ask_as(Some(&guest.token), cancel("too_late")).await;
+    assert_eq!(code(&other), Some(Code::IdempotencyKeyReused), "a reason is a part of what was asked");
+    let history = shop.core.ask_as(Some(&guest.token), History { order: order.id }).await.unwrap();
+    let asked: Vec<_> = history.iter().filter(|entry| entry.what == "cancel_requested").collect();
+    assert_eq!(asked.len(), 1, "{history:?}");
+    assert_eq!((&asked[0].data["reason"], asked[0].who.clone()), (&"changed_mind".into(), guest.session.to_string()));
+    shop.close().await;
+}
+
 #[tokio::test]
 async fn an_order_is_seen_by_whom_it_concerns() {
     let shop = Shop::open().await;
     let (guest, stranger) = (shop.guest(), shop.guest());
     let order = shop.buy(&guest, &[(BREAD, 1), (LAMP, 1)], "k", "card_ok").await;
     let bread_only = shop.buy(&guest, &[(BREAD, 1)], "k2", "card_ok").await;
-    let account = |roles: Vec<Role>, n: u128| {
-        let now = shop.core.clock.now();
-        let (account, session) =
-            (bodega_domain::id::AccountId::from_u128(n), bodega_domain::id::SessionId::from_u128(n));
-        let claims = AccountClaims { account, session, roles, issued: now, expires: now.plus_min(10) };
-        mint_account(&shop.core.config.keys.identity[0], &claims).unwrap()
-    };
-    let lamps = account(vec![Role::Merchant(MerchantId::from_u128(2))], 2);
-    let admin = account(vec![Role::Admin], 3);
+    let lamps = account(&shop, vec![Role::Merchant(MerchantId::from_u128(2))], 2);
+    let admin = account(&shop, vec![Role::Admin], 3);
     let get = |token: &str, order: OrderId| {
         let (shop, token) = (&shop, token.to_owned());
-        async move { shop.core.ask_as(Some(&token), bodega_domain::message::order::Get { order }).await }
+        async move { shop.core.ask_as(Some(&token), Get { order }).await }
     };
     assert_eq!(code(&get(&stranger.token, order.id).await), Some(Code::OrderNotFound));
     let part = get(&lamps, order.id).await.unwrap();

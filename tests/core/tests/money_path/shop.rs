@@ -18,7 +18,7 @@ use bodega_domain::{
         catalog::{CategoryIn, Merchant, ProductIn, Upsert, VariantIn},
         inventory::{Adjust, Adjustment, HoldOf, HoldState, Level, Levels, Location, PutLocations},
         order::{Get, PaymentChoice, Place},
-        payment::{Balance, Balances, Webhook},
+        payment::Webhook,
         pricing::{Quote, QuoteAnswer},
     },
     order::{OrderStatus, OrderView},
@@ -246,20 +246,9 @@ impl Shop {
         sum
     }
 
-    pub(crate) async fn balances(&self) -> Vec<Balance> {
-        self.core.ask(Balances::default()).await.unwrap()
-    }
-
-    /// Every account's balance of a currency together: zero, whatever happened.
-    pub(crate) async fn assert_balanced(&self) {
-        let mut sums: BTreeMap<String, i64> = BTreeMap::new();
-        for balance in self.balances().await {
-            *sums.entry(balance.balance.currency().to_string()).or_default() += balance.balance.amount();
-        }
-        assert!(sums.values().all(|sum| *sum == 0), "the books do not balance: {sums:?}");
-    }
-
+    /// Stops it once its books and its stock have been gone through.
     pub(crate) async fn close(mut self) {
+        self.assert_balanced().await;
         self.core.stop().await;
     }
 }
