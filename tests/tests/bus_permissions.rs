@@ -213,13 +213,24 @@ async fn whoever_is_asked_may_answer_once_and_no_stranger_hears_it() {
     let edge = connect(&servers.nats_url(), named(EDGE)).await;
 
     let mut asked = order.client.queue_subscribe("order.v1.get", "order".to_owned()).await.expect("may answer");
-    order.client.flush().await.expect("the server answers");
-    let answering = async {
+    let answerer = order.client.clone();
+    let answering = tokio::spawn(async move {
         let request = asked.next().await.expect("a request arrives");
         let reply = request.reply.expect("it wants an answer");
-        order.client.publish(reply, "here".into()).await.expect("handed to the client");
+        for word in ["here", "and once more"] {
+            answerer.publish(reply.clone(), word.into()).await.expect("handed to the client");
+        }
+        reply
+    });
+    // The server may hear of the question before it hears who answers.
+    let ask = || async { edge.client.request("order.v1.get", "?".into()).await.ok() };
+    assert_eq!(eventually_within(PATIENCE, "an answer", ask).await.payload, "here");
+    let reply = answering.await.expect("it has answered");
+    let second = format!("publish to \"{}\"", reply.to_lowercase());
+    let told = || async {
+        let told = order.violations.lock().expect("no other test panicked with it").clone();
+        told.iter().any(|error| violation(error).as_deref() == Some(second.as_str())).then_some(())
     };
-    let (answer, ()) = tokio::join!(edge.client.request("order.v1.get", "?".into()), answering);
-    assert_eq!(answer.expect("an answer").payload, "here");
+    eventually_within(PATIENCE, "the second answer to be refused", told).await;
     std::fs::remove_file(&file).expect("the configuration is removed");
 }
