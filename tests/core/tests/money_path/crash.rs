@@ -14,7 +14,7 @@ use bodega_domain::{
     order::{OrderStatus, OrderView},
 };
 use bodega_platform::{Config, RequestContext, Service, postgres::mark_as_test_database, service::run, sqlx};
-use bodega_tests::{eventually, eventually_within};
+use bodega_tests::eventually_within;
 
 use crate::shop::{BREAD, Guest, LAMP, Shop};
 
@@ -253,11 +253,7 @@ async fn check(shop: &Shop, orders: &[(Guest, OrderView)]) {
         let level = shop.level(sku).await;
         assert_eq!((level.posted, level.pending, level.short), (count, 0, 0), "{sku}, seed {SEED:#x}");
     }
-    eventually("balanced books", || async {
-        let sum: i64 = shop.balances().await.iter().map(|b| b.balance.amount()).sum();
-        (sum == 0).then_some(())
-    })
-    .await;
+    shop.assert_balanced().await;
     let taken: i64 = orders.iter().map(|(_, order)| order.totals.total.amount()).sum();
     let report = reqwest::Client::new()
         .get(format!("{}/v1/balance_transactions?limit=100", shop.simulator.url()))

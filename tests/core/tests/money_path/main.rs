@@ -2,10 +2,12 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod books;
 mod crash;
 mod database;
 mod hostile;
 mod limits;
+mod misfits;
 mod payment;
 mod personal;
 mod place;
