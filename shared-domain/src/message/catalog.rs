@@ -141,6 +141,10 @@ pub struct MerchantOf {
 pub struct ProductIn {
     /// Its address; lower case, digits and dashes.
     pub slug: String,
+    /// The version that this edit began with, 0 for a product that is not there yet: another one there is
+    /// `precondition_failed`. Absent, it is written over whatever is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_version: Option<i64>,
     /// Its name.
     pub title: String,
     /// A few sentences.
@@ -149,10 +153,6 @@ pub struct ProductIn {
     pub category: String,
     /// Who sells it.
     pub merchant: MerchantId,
-    /// The version that this edit began with, 0 for a product that is not there yet: another one there is
-    /// `precondition_failed`. Absent, it is written over whatever is there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_version: Option<i64>,
     /// Tax class of all its variants.
     #[serde(default)]
     pub tax_class: TaxClass,
