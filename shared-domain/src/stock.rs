@@ -246,7 +246,7 @@ mod tests {
                     HoldVerdict::Held if seen.insert(ask.order) => prop_assert_eq!(held, wanted),
                     HoldVerdict::Held => {}
                     HoldVerdict::Short(short) => prop_assert!(short.iter().all(|s| s.available < s.wanted)),
-                    HoldVerdict::Voided => prop_assert!(false, "nothing was voided"),
+                    HoldVerdict::Voided | HoldVerdict::Failed => prop_assert!(false, "nothing was voided"),
                 }
             }
         }

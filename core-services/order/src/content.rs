@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bodega_domain::{
     Code, Failure, Money,
     id::{MerchantId, OrderId},
-    limits::UNPAID_ORDERS_MAX,
+    limits::{PAYMENT_ATTEMPTS_PER_HOUR_MAX, UNPAID_ORDERS_MAX},
     message::{
         order::PaymentChoice,
         payment::{OpenAsk, Share},
@@ -18,6 +18,13 @@ use bodega_domain::{
 
 /// Unpaid orders of all guests behind one client address: a household or an office, not a bot.
 pub(crate) const UNPAID_ORDERS_BUCKET_MAX: i64 = 20;
+
+/// Attempts within an hour, of all guests behind one client address, that did not pay.
+const ATTEMPTS_BUCKET_MAX: i64 = 50;
+/// Minutes for which an attempt counts.
+pub(crate) const ATTEMPTS_COUNT_MIN: i64 = 60;
+/// How the counters of a client address begin.
+pub(crate) const ATTEMPTS_AT: &str = "attempt:at:";
 
 /// What each merchant is owed: its lines, and its share of shipping by their value. The shares add up to the total.
 pub(crate) fn shares(content: &QuoteContent) -> Result<Vec<Share>, MoneyError> {
@@ -97,6 +104,16 @@ pub(crate) fn unpaid_quotas(owner: Owner, client_bucket: Option<&str>) -> Vec<Qu
         quotas.push(Quota { key: format!("unpaid:at:{bucket}"), limit: UNPAID_ORDERS_BUCKET_MAX });
     }
     quotas
+}
+
+/// Counters of attempts to pay, beside those of unpaid orders: the buyer's, and for guests that of their client address.
+pub(crate) fn attempt_quotas<'a>(unpaid: impl Iterator<Item = &'a str>) -> Vec<Quota> {
+    let of = |key: &str| {
+        let key = format!("attempt:{}", key.strip_prefix("unpaid:")?);
+        let limit = if key.starts_with(ATTEMPTS_AT) { ATTEMPTS_BUCKET_MAX } else { PAYMENT_ATTEMPTS_PER_HOUR_MAX };
+        Some(Quota { key, limit })
+    };
+    unpaid.filter_map(of).collect()
 }
 
 /// Counters of the promotions that the quote used.

@@ -2,23 +2,25 @@
 //!
 //! What runs here is only fast; what makes it sure is the saga's row: a command that was not answered is due again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bodega_domain::{
-    Failure, Timestamp,
+    Code, Failure, Timestamp,
     id::OrderId,
     message::{
         inventory::{HoldState, Post, Unpost},
         order::StatusChanged,
         payment::{CancelIntents, Capture, IntentState, Open, Refund, State},
     },
-    order::{OrderStatus, PaymentView},
+    order::{OrderStatus, PaymentAmounts, PaymentView},
     saga::{Command, Input, Outcome, Step},
 };
-use bodega_platform::{CallError, Context, DatabaseError, RequestContext, TransactionError, Tx, outbox};
+use bodega_platform::{CallError, Context, DatabaseError, RequestContext, TransactionError, Tx, halving, outbox};
+use futures::future::join_all;
+use tokio::sync::Semaphore;
 
 use crate::{
-    Orders,
+    Sagas,
     place::split,
     store::{
         self, Entry,
@@ -30,6 +32,8 @@ use crate::{
 const LOOK_EVERY_MS: u64 = 200;
 /// Sagas taken at once.
 const LEASE_MAX: i64 = 128;
+/// Batches of sagas that are driven at once. More wait: whatever hangs then hangs for all.
+const FOLLOWS_MAX: usize = 16;
 /// Seconds for which a taken saga is nobody else's.
 const LEASE_S: i64 = 10;
 /// Seconds until a command that was just sent is sent again, doubled at each attempt.
@@ -57,19 +61,26 @@ impl Told {
     }
 }
 
-/// Drives what is due until the process stops.
-pub(crate) async fn run(orders: Orders) {
-    while !orders.context.tasks().pause(Duration::from_millis(LOOK_EVERY_MS)).await {
-        let now = orders.context.clock().now();
-        let pool = orders.context.postgres().pool();
-        match store::saga::lease(pool, now, now.plus_s(LEASE_S), LEASE_MAX).await {
+/// Drives what is due until the process stops. A service that hangs delays what asks it, and nothing else.
+pub(crate) async fn run(sagas: Sagas) {
+    let context = &sagas.context;
+    let follows = Arc::new(Semaphore::new(FOLLOWS_MAX));
+    while !context.tasks().pause(Duration::from_millis(LOOK_EVERY_MS)).await {
+        // Room first: a saga that is taken is nobody else's for a while.
+        let Ok(room) = follows.clone().try_acquire_owned() else { continue };
+        let now = context.clock().now();
+        match store::saga::lease(context.postgres().pool(), now, now.plus_s(LEASE_S), LEASE_MAX).await {
             Ok(due) if due.is_empty() => {}
             Ok(due) => {
                 let told = due.into_iter().map(|order| (order, Told::Due)).collect();
-                let context = orders.context.request_context();
-                if let Err(failure) = tell(&orders, &context, told).await {
-                    tracing::warn!(%failure, "sagas could not be driven; they stay due");
-                }
+                let sagas = sagas.clone();
+                drop(context.tasks().request(async move {
+                    let request_context = sagas.context.request_context();
+                    if let Err(failure) = tell(&sagas, &request_context, told).await {
+                        tracing::warn!(%failure, "sagas could not be driven; they stay due");
+                    }
+                    drop(room);
+                }));
             }
             Err(error) => tracing::warn!(%error, "sagas could not be looked for"),
         }
@@ -78,36 +89,55 @@ pub(crate) async fn run(orders: Orders) {
 
 /// Decides and commits inputs, then sends the commands that follow, until nothing follows any more.
 pub(crate) async fn tell(
-    orders: &Orders,
+    sagas: &Sagas,
     request_context: &RequestContext,
     told: Vec<(OrderId, Told)>,
 ) -> Result<(), Failure> {
-    let commands = commit(orders, told).await?;
-    follow(orders, request_context, commands).await
+    let (commands, committed) = commit(sagas, told).await;
+    let followed = follow(sagas, request_context, commands).await;
+    committed.and(followed)
 }
 
-/// Sends commands that were committed to, and what follows from their answers.
+/// Sends commands that were committed to, and what follows from their answers. The kinds go side by side, each with
+/// what follows from it: an order has one command at a time, so its order of things stays.
 pub(crate) async fn follow(
-    orders: &Orders,
+    sagas: &Sagas,
     request_context: &RequestContext,
-    mut commands: Vec<(OrderId, Command)>,
+    commands: Vec<(OrderId, Command)>,
 ) -> Result<(), Failure> {
-    while !commands.is_empty() {
-        let told = send(&orders.context, request_context, &commands).await;
-        if told.is_empty() {
-            return Ok(());
-        }
-        commands = commit(orders, told).await?;
+    let mut by_kind: BTreeMap<u8, (Command, Vec<OrderId>)> = BTreeMap::new();
+    for (order, command) in commands {
+        by_kind.entry(command as u8).or_insert((command, Vec::new())).1.push(order);
     }
-    Ok(())
+    let kinds = by_kind.into_values().map(|(command, orders)| async move {
+        let told = send(&sagas.context, request_context, command, &orders).await;
+        // Boxed, because what follows may follow again.
+        Box::pin(tell(sagas, request_context, told)).await
+    });
+    join_all(kinds).await.into_iter().collect()
 }
 
-/// Decides inputs in one transaction; returns the commands that it committed to.
-pub(crate) async fn commit(orders: &Orders, told: Vec<(OrderId, Told)>) -> Result<Vec<(OrderId, Command)>, Failure> {
-    if told.is_empty() {
-        return Ok(Vec::new());
+/// Decides inputs in one transaction; returns the commands that it committed to, and whether all went well. A batch
+/// that the database refuses is halved until the culprit stands alone.
+pub(crate) async fn commit(
+    sagas: &Sagas,
+    told: Vec<(OrderId, Told)>,
+) -> (Vec<(OrderId, Command)>, Result<(), Failure>) {
+    let isolate = |failure: &Failure| failure.code == Code::Internal;
+    let parts = halving(&told, isolate, async |part: &[(OrderId, Told)]| commit_part(sagas, part).await);
+    let (mut commands, mut committed) = (Vec::new(), Ok(()));
+    for part in parts.await {
+        match part {
+            Ok(command) => commands.push(command),
+            Err(failure) => committed = Err(failure),
+        }
     }
-    let (context, told) = (&orders.context, &told);
+    (commands, committed)
+}
+
+/// Decides a part of a batch as a whole.
+async fn commit_part(sagas: &Sagas, told: &[(OrderId, Told)]) -> Result<Vec<(OrderId, Command)>, Failure> {
+    let context = &sagas.context;
     let (commands, changed) = context
         .postgres()
         .transaction(|mut tx| {
@@ -115,7 +145,7 @@ pub(crate) async fn commit(orders: &Orders, told: Vec<(OrderId, Told)>) -> Resul
         })
         .await?;
     for order in changed {
-        orders.waiters.ring(order);
+        sagas.waiters.ring(order);
     }
     Ok(commands)
 }
@@ -136,7 +166,9 @@ async fn decide(context: &Context, tx: &mut Tx<'_, '_>, told: &[(OrderId, Told)]
             }
             if intent.revision > locked.payment_revision {
                 locked.payment_revision = intent.revision;
-                locked.payment = view_of(intent);
+                let view = view_of(intent, &locked.payment);
+                let before = std::mem::replace(&mut locked.payment, view);
+                writing.note_money(locked, &before.amounts);
             }
         }
         let Ok(outcome) = locked.saga.decide(&told.input(), now) else { continue };
@@ -150,9 +182,12 @@ fn asks_anew(locked: &LockedSaga) -> bool {
     matches!(locked.saga.step, Step::Opening | Step::Paying | Step::Capturing | Step::Closing(_))
 }
 
-/// The payment as shoppers see it.
-fn view_of(intent: &IntentState) -> PaymentView {
-    PaymentView { status: intent.status, amounts: intent.amounts, next_action: intent.next_action.clone() }
+/// The payment as shoppers see it. Of one that was closed before it was opened payment does not know the currency: nothing
+/// of it was paid in any.
+fn view_of(intent: &IntentState, before: &PaymentView) -> PaymentView {
+    let same = intent.amounts.captured.currency() == before.amounts.captured.currency();
+    let amounts = if same { intent.amounts } else { before.amounts };
+    PaymentView { status: intent.status, amounts, next_action: intent.next_action.clone() }
 }
 
 /// What a transaction over many sagas writes at its end.
@@ -167,6 +202,21 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
+    /// Money that came when the order had ended, and money that went back.
+    fn note_money(&mut self, locked: &LockedSaga, before: &PaymentAmounts) {
+        let now = &locked.payment.amounts;
+        let over = matches!(locked.saga.step, Step::Releasing(_) | Step::Ended(_));
+        let mut note = |what, data| {
+            self.history.push(Entry { order: locked.order, what, who: "service:payment".to_owned(), data });
+        };
+        if over && now.captured.amount() > before.captured.amount() {
+            note("late_payment", serde_json::json!({ "captured": now.captured }));
+        }
+        if now.refunded.amount() > before.refunded.amount() {
+            note("refunded", serde_json::json!({ "refunded": now.refunded }));
+        }
+    }
+
     /// Takes one outcome in. `locked` keeps the saga for a further input of the same order.
     fn apply(&mut self, context: &Context, locked: &mut LockedSaga, outcome: Outcome, told: &Told, now: Timestamp) {
         let who = match told {
@@ -273,29 +323,25 @@ const fn what_happened(step: Step) -> &'static str {
     }
 }
 
-/// Sends commands, one message a kind, and returns what was answered. What is not answered stays due.
+/// Sends one command for these orders and returns what was answered. What is not answered stays due.
 async fn send(
     context: &Context,
     request_context: &RequestContext,
-    commands: &[(OrderId, Command)],
+    command: Command,
+    orders: &[OrderId],
 ) -> Vec<(OrderId, Told)> {
-    let mut by_kind: BTreeMap<u8, (Command, Vec<OrderId>)> = BTreeMap::new();
-    for (order, command) in commands {
-        by_kind.entry(*command as u8).or_insert((*command, Vec::new())).1.push(*order);
-    }
-    let mut told = Vec::new();
-    for (command, orders) in by_kind.into_values() {
-        let name = failpoint_of(command);
-        context.failpoints().hit(&format!("order.before_{name}")).await;
-        match send_one(context, request_context, command, &orders).await {
-            Ok(answers) => {
-                context.failpoints().hit(&format!("order.after_{name}")).await;
-                told.extend(answers);
-            }
-            Err(error) => tracing::warn!(%error, command = name, orders = orders.len(), "asked again later"),
+    let name = failpoint_of(command);
+    context.failpoints().hit(&format!("order.before_{name}")).await;
+    match ask(context, request_context, command, orders).await {
+        Ok(answers) => {
+            context.failpoints().hit(&format!("order.after_{name}")).await;
+            answers
+        }
+        Err(error) => {
+            tracing::warn!(%error, command = name, orders = orders.len(), "asked again later");
+            Vec::new()
         }
     }
-    told
 }
 
 const fn failpoint_of(command: Command) -> &'static str {
@@ -310,7 +356,7 @@ const fn failpoint_of(command: Command) -> &'static str {
     }
 }
 
-async fn send_one(
+async fn ask(
     context: &Context,
     request_context: &RequestContext,
     command: Command,

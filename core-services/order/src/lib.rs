@@ -17,6 +17,7 @@
 //! It asks `inventory.v1.{hold,post,void,unpost}` and `payment.v1.{open,state,capture,cancel,refund,attempt}`, and
 //! tells `evt.order.v1.{placed,status_changed}`.
 
+mod attempts;
 mod content;
 mod drive;
 mod place;
@@ -26,13 +27,13 @@ mod waiters;
 
 use std::sync::Arc;
 
-use bodega_domain::{Failure, id::OrderId, limits::PLACE_BATCH_MAX};
+use bodega_domain::{Failure, limits::PLACE_BATCH_MAX};
 use bodega_platform::{
     BatchLimits, Batcher, Context, Service, StartError, Wiring,
     sqlx::{self, migrate::Migrator},
 };
 
-use crate::{place::PlaceJob, waiters::Waiters};
+use crate::{place::PlaceJob, store::read::StoredOrder, waiters::Waiters};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -41,12 +42,19 @@ const PLACE_QUEUE_MAX: usize = 4_096;
 /// Two writers fill two cores; a third would only wait for locks.
 const PLACE_WRITERS: usize = 2;
 
+/// What drives sagas, and tells those who wait for their orders.
+#[derive(Clone)]
+pub(crate) struct Sagas {
+    pub(crate) context: Context,
+    pub(crate) waiters: Arc<Waiters>,
+}
+
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct Orders {
     pub(crate) context: Context,
-    pub(crate) placer: Batcher<PlaceJob, Result<OrderId, Failure>>,
-    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) placer: Batcher<PlaceJob, Result<StoredOrder, Failure>>,
+    pub(crate) sagas: Sagas,
 }
 
 /// The service, for `bodega serve`.
@@ -57,14 +65,16 @@ pub fn service() -> Service {
 
 async fn start(context: Context) -> Result<Wiring, StartError> {
     let limits = BatchLimits { queue_max: PLACE_QUEUE_MAX, batch_max: PLACE_BATCH_MAX, writers: PLACE_WRITERS };
-    let waiters = Arc::new(Waiters::default());
-    let writer = (context.clone(), waiters.clone());
+    let sagas = Sagas { context: context.clone(), waiters: Arc::new(Waiters::default()) };
+    let writer = sagas.clone();
     let placer = Batcher::start("order.place", limits, context.tasks(), move |jobs| {
-        let (context, waiters) = writer.clone();
-        async move { place::place_batch(&context, &waiters, jobs).await }
+        let sagas = writer.clone();
+        async move { place::place_batch(&sagas, jobs).await }
     });
-    let orders = Orders { context: context.clone(), placer, waiters };
-    let driver = orders.clone();
+    let driver = sagas.clone();
+    let sweeper = context.clone();
+    let (looker, waiters) = (context.clone(), sagas.waiters.clone());
+    let orders = Orders { context: context.clone(), placer, sagas };
     Ok(Wiring::new(&context)
         .on(orders.clone(), requests::place::place)
         .on(orders.clone(), requests::place::outcome)
@@ -79,5 +89,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::exceptions::close)
         .on(orders.clone(), requests::told::abandon)
         .on(orders.clone(), requests::told::payment_changed)
-        .background("drive", move || drive::run(driver.clone())))
+        .background("drive", move || drive::run(driver.clone()))
+        .background("attempts", move || attempts::run(sweeper.clone()))
+        .background("look", move || waiters::look(looker.clone(), waiters.clone())))
 }

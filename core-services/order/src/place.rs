@@ -6,6 +6,8 @@
 
 mod commit;
 
+pub(crate) use commit::SURELY_ENDED_AFTER_S;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bodega_domain::{
@@ -26,12 +28,14 @@ use bodega_domain::{
 use bodega_platform::{Context, DatabaseError, RequestContext};
 
 use crate::{
-    content::{self, budget_quotas, unpaid_quotas},
+    Sagas,
+    content::{self, attempt_quotas, budget_quotas, unpaid_quotas},
+    drive::{self, Told},
     store::{
         self,
         place::{ClaimOutcome, KnownKey, NewOrder},
+        read::StoredOrder,
     },
-    waiters::Waiters,
 };
 
 /// Bytes of a provider's name, a method or a bucket.
@@ -39,6 +43,9 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// Lines in one message to another service: some 200 bytes each, so a message stays below its limit.
 const MESSAGE_LINES_MAX: usize = 3_000;
+
+/// Seconds after which a buyer with too many attempts may try again.
+const ATTEMPTS_RETRY_S: u32 = 600;
 
 /// One checkout on its way to a writer.
 pub(crate) struct PlaceJob {
@@ -54,19 +61,15 @@ fn fingerprint(request: &Place) -> Vec<u8> {
     sha256(&serde_json::to_vec(&parsed).unwrap_or_default()).to_vec()
 }
 
-/// Places a batch. Answers each job with its order's id, or with why there is none.
-pub(crate) async fn place_batch(
-    context: &Context,
-    waiters: &Waiters,
-    jobs: Vec<PlaceJob>,
-) -> Vec<Result<OrderId, Failure>> {
+/// Places a batch. Answers each job with its order as committed, or with why there is none.
+pub(crate) async fn place_batch(sagas: &Sagas, jobs: Vec<PlaceJob>) -> Vec<Result<StoredOrder, Failure>> {
     let mut batch = Batch::new(jobs);
-    if let Err(failure) = batch.run(context, waiters).await {
+    if let Err(failure) = batch.run(sagas).await {
         for outcome in batch.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
             *outcome = Some(Err(failure.clone()));
         }
     }
-    batch.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(Failure::internal()))).collect()
+    batch.answers(&sagas.context).await
 }
 
 struct Batch {
@@ -80,21 +83,16 @@ impl Batch {
         Self { jobs, outcomes }
     }
 
-    /// One request keeps its own id on its way; a batch gets one of its own, and the log ties them together.
+    /// One request keeps its own id on its way; a batch gets one of its own, and the line of each order names both.
     fn request_context(&self, context: &Context) -> RequestContext {
         match self.jobs.as_slice() {
             [job] => job.context.clone(),
-            jobs => {
-                let shared = context.request_context();
-                for job in jobs {
-                    tracing::debug!(batch = %shared.request_id, request_id = %job.context.request_id, "batched");
-                }
-                shared
-            }
+            _ => context.request_context(),
         }
     }
 
-    async fn run(&mut self, context: &Context, waiters: &Waiters) -> Result<(), Failure> {
+    async fn run(&mut self, sagas: &Sagas) -> Result<(), Failure> {
+        let context = &sagas.context;
         self.answer_known(context).await?;
         let orders = self.verify(context).await?;
         if orders.is_empty() {
@@ -106,12 +104,36 @@ impl Batch {
             return Ok(());
         }
         context.failpoints().hit("order.after_hold").await;
-        let placed = self.commit(context, held).await;
+        let placed = self.commit(context, &request_context, held).await;
         context.failpoints().hit("order.after_commit").await;
         if !placed.is_empty() {
-            self.open(context, &request_context, waiters, placed).await;
+            let sagas = sagas.clone();
+            // The orders exist: nobody waits for the payment service to hear so.
+            drop(context.tasks().request(async move { open(&sagas, &request_context, placed).await }));
         }
         Ok(())
+    }
+
+    /// The orders as committed, all in one read.
+    async fn answers(self, context: &Context) -> Vec<Result<StoredOrder, Failure>> {
+        let ids: BTreeSet<OrderId> = self.outcomes.iter().flatten().flatten().copied().collect();
+        let ids: Vec<OrderId> = ids.into_iter().collect();
+        let found = match ids.as_slice() {
+            [] => Ok(BTreeMap::new()),
+            ids => store::read::orders_of_ids(context.postgres().pool(), ids).await,
+        };
+        if let Err(error) = &found {
+            tracing::warn!(%error, "orders that were placed could not be read");
+        }
+        let answer = |outcome: Option<Result<OrderId, Failure>>| {
+            let id = outcome.unwrap_or_else(|| Err(Failure::internal()))?;
+            match &found {
+                Ok(found) => found.get(&id).cloned().ok_or_else(Failure::internal),
+                // It exists, so it is never called failed: the same key tells.
+                Err(_) => Err(Failure::from(Code::OutcomeUnknown).retry_after_s(1)),
+            }
+        };
+        self.outcomes.into_iter().map(answer).collect()
     }
 
     /// A known key is answered before all else, even when its quote is gone.
@@ -145,21 +167,27 @@ impl Batch {
         } else {
             store::place::claims(context.postgres().pool(), &ids).await.map_err(DatabaseError::from)?
         };
-        let quotas: BTreeSet<String> =
-            orders.iter().flat_map(|(_, order)| &order.unpaid).map(|quota| quota.key.clone()).collect();
-        let quotas: Vec<String> = quotas.into_iter().collect();
         // A first look without a lock, so that who has too many open orders holds no stock; the commit counts again.
-        let used = store::place::quotas(context.postgres().pool(), &quotas).await.map_err(DatabaseError::from)?;
+        let quotas = quota_keys(orders.iter().map(|(_, order)| order));
+        let pool = context.postgres().pool();
+        let mut used = store::place::quotas(pool, &quotas).await.map_err(DatabaseError::from)?;
+        let attempts = attempt_keys(orders.iter().map(|(_, order)| order));
+        let since = context.clock().now().plus_min(-content::ATTEMPTS_COUNT_MIN);
+        used.extend(store::attempts::begun_since(pool, &attempts, since).await.map_err(DatabaseError::from)?);
+        // What this batch lets through counts for those behind it, and repetitions of one order count once.
+        let mut counted = BTreeSet::new();
         let now = context.clock().now();
         orders.retain(|(index, order)| {
-            let full = |quota: &content::Quota| used.get(&quota.key).is_some_and(|used| *used >= quota.limit);
             // A used quote is told from an expired one, so the claim is looked at first.
             let failure = match claims.get(&order.id()) {
                 Some(outcome) => claimed(*outcome, order.id()),
                 None if now >= order.content.expires => Code::QuoteExpired.into(),
                 None if now > self.jobs[*index].request.deadline => Code::DeadlineExceeded.into(),
-                None if order.unpaid.iter().any(full) => too_many_unpaid(),
-                None => return true,
+                None if counted.contains(&order.id()) => return true,
+                None => match take_quotas(order, &mut used) {
+                    Err(failure) => failure,
+                    Ok(()) => return counted.insert(order.id()),
+                },
             };
             self.outcomes[*index] = Some(Err(failure));
             false
@@ -203,6 +231,7 @@ impl Batch {
                 // Whatever was held is given back when inventory asks; surely there is no order.
                 None => self.outcomes[index] = Some(Err(Failure::from(Code::CoreUnavailable).retry_after_s(1))),
                 Some(HoldVerdict::Held) => held.push((index, order)),
+                Some(HoldVerdict::Failed) => self.outcomes[index] = Some(Err(Failure::internal())),
                 Some(HoldVerdict::Voided) => self.outcomes[index] = Some(Err(Code::QuoteExpired.into())),
                 Some(HoldVerdict::Short(shortages)) => {
                     let mut failure = Failure::from(Code::OutOfStock);
@@ -224,7 +253,12 @@ impl Batch {
     ///
     /// What is refused here keeps its hold until inventory asks: voiding is final for an order id, and the shopper may
     /// well try the same quote again in a moment.
-    async fn commit(&mut self, context: &Context, held: Vec<(usize, NewOrder)>) -> Vec<OpenAsk> {
+    async fn commit(
+        &mut self,
+        context: &Context,
+        request_context: &RequestContext,
+        held: Vec<(usize, NewOrder)>,
+    ) -> Vec<OpenAsk> {
         let (indexes, orders): (Vec<usize>, Vec<NewOrder>) = held.into_iter().unzip();
         let deadlines: Vec<_> = indexes.iter().map(|index| self.jobs[*index].request.deadline).collect();
         let committed = commit::commit(context, &orders, &deadlines).await;
@@ -234,7 +268,7 @@ impl Batch {
                 commit::Committed::Placed => {
                     placed.push(order.open.clone());
                     let request_id = self.jobs[index].context.request_id;
-                    tracing::info!(%request_id, order = %order.id(), "order placed");
+                    tracing::info!(%request_id, batch = %request_context.request_id, order = %order.id(), "order placed");
                     self.outcomes[index] = Some(Ok(order.id()));
                 }
                 commit::Committed::Known(known) => {
@@ -248,19 +282,25 @@ impl Batch {
         }
         placed
     }
+}
 
-    /// Step C: intents for all of them, in one message. When it fails, the sagas' rows ask again.
-    async fn open(&self, context: &Context, request_context: &RequestContext, waiters: &Waiters, asks: Vec<OpenAsk>) {
-        let orders: Vec<OrderId> = asks.iter().map(|ask| ask.order).collect();
-        for asks in split(asks, |ask| ask.shares.len()) {
-            match context.bus().request(&Open { asks }, request_context).await {
-                Ok(_) => context.failpoints().hit("order.after_open").await,
-                Err(error) => tracing::warn!(%error, "payments are opened a little later"),
+/// Step C: intents for all of them, in one message. When it fails, the sagas' rows ask again.
+async fn open(sagas: &Sagas, request_context: &RequestContext, asks: Vec<OpenAsk>) {
+    let context = &sagas.context;
+    let mut told = Vec::new();
+    for asks in split(asks, |ask| ask.shares.len()) {
+        match context.bus().request(&Open { asks }, request_context).await {
+            Ok(intents) => {
+                context.failpoints().hit("order.after_open").await;
+                // Of an attempt that was just begun there is nothing to say yet; the rest is told nobody else.
+                let words = intents.into_iter().filter(|i| i.status != PaymentStatus::Pending || i.attempts == 0);
+                told.extend(words.map(|intent| (intent.order, Told::Intent(Box::new(intent)))));
             }
+            Err(error) => tracing::warn!(%error, "payments are opened a little later"),
         }
-        for order in orders {
-            waiters.ring(order);
-        }
+    }
+    if let Err(failure) = drive::tell(sagas, request_context, told).await {
+        tracing::warn!(%failure, "words about new payments could not be taken in; they are asked for again");
     }
 }
 
@@ -288,8 +328,40 @@ fn answer_known(known: &KnownKey, fingerprint: &[u8]) -> Result<OrderId, Failure
     if known.fingerprint == fingerprint { Ok(known.order) } else { Err(Code::IdempotencyKeyReused.into()) }
 }
 
-fn too_many_unpaid() -> Failure {
-    Failure::new(Code::TooManyUnpaid, "Pay or cancel your open orders first.").retry_after_s(60)
+/// The keys of everything that these orders count against.
+fn quota_keys<'a>(orders: impl Iterator<Item = &'a NewOrder>) -> Vec<String> {
+    let keys: BTreeSet<&String> = orders.flat_map(NewOrder::quotas).map(|quota| &quota.key).collect();
+    keys.into_iter().cloned().collect()
+}
+
+/// The keys of the counters of attempts of these orders.
+fn attempt_keys<'a>(orders: impl Iterator<Item = &'a NewOrder>) -> Vec<String> {
+    let keys: BTreeSet<&String> = orders.flat_map(|order| &order.attempts).map(|quota| &quota.key).collect();
+    keys.into_iter().cloned().collect()
+}
+
+/// One attempt to pay too many.
+pub(crate) fn too_many_attempts() -> Failure {
+    Failure::new(Code::TooManyUnpaid, "Too many payment attempts within an hour.").retry_after_s(ATTEMPTS_RETRY_S)
+}
+
+/// Counts an order against its limits, or says which is reached; then nothing is counted.
+fn take_quotas(order: &NewOrder, used: &mut BTreeMap<String, i64>) -> Result<(), Failure> {
+    let full = |quota: &content::Quota| used.get(&quota.key).copied().unwrap_or(0) >= quota.limit;
+    if order.unpaid.iter().any(full) {
+        return Err(Failure::new(Code::TooManyUnpaid, "Pay or cancel your open orders first.").retry_after_s(60));
+    }
+    if order.attempts.iter().any(full) {
+        return Err(too_many_attempts());
+    }
+    if order.budget.iter().any(full) {
+        let detail = "A promotion of this quote is used up. Ask for a new quote.";
+        return Err(Failure::new(Code::CodeNotApplicable, detail));
+    }
+    for quota in order.quotas().chain(&order.attempts) {
+        *used.entry(quota.key.clone()).or_default() += 1;
+    }
+    Ok(())
 }
 
 fn claimed(outcome: ClaimOutcome, order: OrderId) -> Failure {
@@ -353,6 +425,10 @@ fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
     }
     let open = content::open_ask(&content, &request.payment, &request.key, request.return_url.clone())?;
     let zero = Money::zero(content.currency);
+    let unpaid = unpaid_quotas(job.owner, bucket);
+    // A gift is paid without an attempt.
+    let attempted = unpaid.iter().filter(|_| content.totals.total.amount() > 0).map(|quota| quota.key.as_str());
+    let attempts = attempt_quotas(attempted);
     Ok(NewOrder {
         key: request.key.clone(),
         fingerprint: fingerprint(request),
@@ -362,7 +438,8 @@ fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
             amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
             next_action: None,
         },
-        unpaid: unpaid_quotas(job.owner, bucket),
+        unpaid,
+        attempts,
         budget: budget_quotas(&content),
         contact: request.contact.clone(),
         shipping: request.shipping_address.clone(),

@@ -26,8 +26,6 @@ use crate::{
 
 /// Milliseconds an asker waits for the first word, at most.
 pub(crate) const WAIT_MS_MAX: u32 = 10_000;
-/// Milliseconds between two looks at an order whose word another process may have heard.
-const LOOK_EVERY_MS: u64 = 250;
 
 /// A key that can be kept. One with a control character would fail every checkout that is read or written beside it.
 pub(crate) fn check_key(key: &str) -> Result<(), Failure> {
@@ -126,27 +124,35 @@ fn has_first_word(order: &StoredOrder) -> bool {
         || !matches!(order.payment.status, PaymentStatus::Pending | PaymentStatus::Authorised)
 }
 
-/// The order as committed, after waiting for a word newer than `after` for at most so long.
+/// The order as committed, after waiting for a word newer than `after` for at most so long. `stored` was just read.
 pub(crate) async fn after_first_word(
     orders: &Orders,
-    id: OrderId,
+    mut stored: StoredOrder,
     after: i64,
     wait_ms: u32,
 ) -> Result<StoredOrder, Failure> {
     let patience = Duration::from_millis(u64::from(wait_ms.min(WAIT_MS_MAX)));
     let until = tokio::time::Instant::now() + patience;
-    let bell = orders.waiters.listen(id);
+    let heard = |stored: &StoredOrder| {
+        let newer = stored.payment_revision > after || stored.status != OrderStatus::AwaitingPayment;
+        newer && has_first_word(stored)
+    };
+    if patience.is_zero() || heard(&stored) {
+        return Ok(stored);
+    }
+    let waiters = &orders.sagas.waiters;
+    // A word that came between the reading and this is found by the look at all who wait.
+    let bell = waiters.listen((&stored).into());
+    let mut rung = bell.notified();
     loop {
-        let rung = bell.notified();
-        let stored = load(orders, id).await?;
-        let heard = stored.payment_revision > after || stored.status != OrderStatus::AwaitingPayment;
-        let now = tokio::time::Instant::now();
-        if (heard && has_first_word(&stored)) || now >= until {
+        let over = tokio::time::timeout_at(until, rung).await.is_err();
+        // Listening before looking: what rings meanwhile is not missed.
+        rung = bell.notified();
+        stored = load(orders, stored.id).await?;
+        if over || heard(&stored) {
             return Ok(stored);
         }
-        let look = Duration::from_millis(LOOK_EVERY_MS).min(until - now);
-        // Either a bell in this process, or another look: both lead to the committed row.
-        let _ = tokio::time::timeout(look, rung).await;
+        waiters.saw((&stored).into());
     }
 }
 

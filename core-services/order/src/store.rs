@@ -1,5 +1,6 @@
 //! All SQL of the order service. Lock order everywhere: keys, claims, orders with their sagas, quotas; each sorted.
 
+pub(crate) mod attempts;
 pub(crate) mod exceptions;
 pub(crate) mod place;
 pub(crate) mod read;
@@ -38,6 +39,11 @@ where
     T: serde::de::DeserializeOwned + Send + Unpin + 'static,
 {
     Ok(row.try_get::<Json<T>, _>(column)?.0)
+}
+
+/// Whether a statement was cancelled because it took too long.
+pub(crate) fn timed_out(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == "57014")
 }
 
 /// One entry of the append-only history.

@@ -48,6 +48,8 @@ pub enum HoldVerdict {
     Short(Vec<Shortage>),
     /// This order's hold was voided before; it can never be held again.
     Voided,
+    /// The database refuses this one; nothing was held for it.
+    Failed,
 }
 
 /// A line that could not be held.

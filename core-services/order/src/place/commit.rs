@@ -1,17 +1,30 @@
 //! Step B: one transaction for the whole batch. When it has committed, the orders exist.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bodega_domain::{Code, Failure, Timestamp, id::OrderId, message::order::Placed, saga::Saga};
 use bodega_platform::{Context, DatabaseError, TransactionError, Tx, halving, outbox};
 
-use crate::store::{
-    self, Entry,
-    place::{ClaimOutcome, KnownKey, NewOrder},
+use crate::{
+    content::ATTEMPTS_COUNT_MIN,
+    store::{
+        self, Entry,
+        attempts::NewAttempt,
+        place::{ClaimOutcome, KnownKey, NewOrder},
+    },
 };
 
 /// Seconds after which a saga asks again for its payment to be opened, when nothing was heard.
 const OPEN_AGAIN_S: i64 = 5;
+
+/// Seconds after the place deadline when a transaction that began in time gives up before its `COMMIT`. With the bound
+/// on `COMMIT` itself this is before [`SURELY_ENDED_AFTER_S`].
+const COMMIT_AFTER_DEADLINE_MAX_S: i64 = 10;
+/// Milliseconds that one statement may take, `COMMIT` included. Far more than any takes that does not wait for a lock.
+const STATEMENT_MS_MAX: i64 = 4_000;
+/// Seconds after the place deadline when no commit of that checkout can come any more.
+pub(crate) const SURELY_ENDED_AFTER_S: i64 = 15;
+const _: () = assert!(COMMIT_AFTER_DEADLINE_MAX_S * 1_000 + STATEMENT_MS_MAX < SURELY_ENDED_AFTER_S * 1_000);
 
 /// What became of one order of the batch.
 #[derive(Debug)]
@@ -31,7 +44,8 @@ pub(super) enum Committed {
 /// Commits a batch. One that the database refuses is halved until the culprit stands alone.
 pub(super) async fn commit(context: &Context, orders: &[NewOrder], deadlines: &[Timestamp]) -> Vec<Committed> {
     let members: Vec<(&NewOrder, Timestamp)> = orders.iter().zip(deadlines.iter().copied()).collect();
-    let isolate = |failure: &Failure| failure.code == Code::Internal;
+    // A batch that was given up for one member's deadline is decided again: that member is refused at its beginning.
+    let isolate = |failure: &Failure| matches!(failure.code, Code::Internal | Code::DeadlineExceeded);
     let done = halving(&members, isolate, async |part: &[(&NewOrder, Timestamp)]| commit_part(context, part).await);
     done.await.into_iter().map(|member| member.unwrap_or_else(Committed::Refused)).collect()
 }
@@ -41,7 +55,18 @@ async fn commit_part(context: &Context, orders: &[(&NewOrder, Timestamp)]) -> Re
     let done = context
         .postgres()
         .transaction(|mut tx| {
-            Box::pin(async move { write(context, &mut tx, orders).await.map_err(TransactionError::<Failure>::from) })
+            Box::pin(async move {
+                store::place::bound_statements(&mut tx, STATEMENT_MS_MAX).await?;
+                let outcomes = write(context, &mut tx, orders).await?;
+                context.failpoints().hit("order.in_commit").await;
+                // The last thing before COMMIT: later than this, "there is no order" may have been said already.
+                let latest = context.clock().now().plus_s(-COMMIT_AFTER_DEADLINE_MAX_S);
+                let late = orders
+                    .iter()
+                    .zip(&outcomes)
+                    .any(|((_, deadline), outcome)| matches!(outcome, Committed::Placed) && latest > *deadline);
+                if late { Err(TransactionError::Refused(Code::DeadlineExceeded.into())) } else { Ok(outcomes) }
+            })
         })
         .await;
     match done {
@@ -49,6 +74,11 @@ async fn commit_part(context: &Context, orders: &[(&NewOrder, Timestamp)]) -> Re
         Err(TransactionError::Database(DatabaseError::CommitUnknown(error))) => {
             tracing::warn!(%error, "the outcome of a commit is not known; reading it again");
             Ok(read_again(context, orders).await)
+        }
+        Err(TransactionError::Refused(failure)) => Err(failure),
+        Err(TransactionError::Database(DatabaseError::Statement(error))) if store::timed_out(&error) => {
+            tracing::warn!(%error, "a statement took too long; nothing was done");
+            Err(Failure::from(Code::CoreUnavailable).retry_after_s(1))
         }
         Err(error) => {
             let failure = Failure::from(error);
@@ -113,7 +143,7 @@ async fn write(
     }
     let orders: Vec<&NewOrder> = orders.iter().map(|(order, _)| *order).collect();
     let winners = claim(tx, &orders, &candidates, &mut outcomes, now).await?;
-    let winners = within_quotas(tx, &orders, winners, &mut outcomes).await?;
+    let winners = within_quotas(tx, &orders, winners, &mut outcomes, now).await?;
     if !winners.is_empty() {
         let new: Vec<&NewOrder> = winners.iter().map(|index| orders[*index]).collect();
         let saga = Saga::placed(now);
@@ -209,42 +239,34 @@ async fn within_quotas(
     orders: &[&NewOrder],
     winners: Vec<usize>,
     outcomes: &mut BTreeMap<usize, Committed>,
+    now: Timestamp,
 ) -> Result<Vec<usize>, sqlx::Error> {
-    let keys: BTreeSet<String> = winners
-        .iter()
-        .flat_map(|index| orders[*index].unpaid.iter().chain(&orders[*index].budget))
-        .map(|quota| quota.key.clone())
-        .collect();
-    let keys: Vec<String> = keys.into_iter().collect();
+    let keys = super::quota_keys(winners.iter().map(|index| orders[*index]));
     let mut used = store::place::lock_quotas(tx, &keys).await?;
+    // Counted behind the lock of each buyer's unpaid orders.
+    let attempts = super::attempt_keys(winners.iter().map(|index| orders[*index]));
+    used.extend(store::attempts::begun_since(&mut **tx, &attempts, now.plus_min(-ATTEMPTS_COUNT_MIN)).await?);
     let mut deltas: BTreeMap<String, i64> = BTreeMap::new();
+    let mut begun = Vec::new();
     let mut within = Vec::new();
     let mut refused = Vec::new();
     for index in winners {
         let order = orders[index];
-        let full = |quota: &crate::content::Quota| used.get(&quota.key).copied().unwrap_or(0) >= quota.limit;
-        let failure = if order.unpaid.iter().any(full) {
-            Some(super::too_many_unpaid())
-        } else if order.budget.iter().any(full) {
-            let detail = "A promotion of this quote is used up. Ask for a new quote.";
-            Some(Failure::new(Code::CodeNotApplicable, detail))
-        } else {
-            None
-        };
-        if let Some(failure) = failure {
+        if let Err(failure) = super::take_quotas(order, &mut used) {
             outcomes.insert(index, Committed::Refused(failure));
             refused.push(order);
             continue;
         }
-        for quota in order.unpaid.iter().chain(&order.budget) {
-            *used.entry(quota.key.clone()).or_default() += 1;
+        for quota in order.quotas() {
             *deltas.entry(quota.key.clone()).or_default() += 1;
         }
+        begun.extend(order.attempts.iter().map(|of| NewAttempt { order: order.id(), cause: "checkout", key: &of.key }));
         within.push(index);
     }
     store::place::delete_keys(tx, &refused).await?;
     let ids: Vec<OrderId> = refused.iter().map(|order| order.id()).collect();
     store::place::delete_claims(tx, &ids).await?;
     store::place::add_to_quotas(tx, &deltas).await?;
+    store::attempts::insert(tx, &begun, now).await?;
     Ok(within)
 }

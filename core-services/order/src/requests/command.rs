@@ -1,7 +1,7 @@
 //! `order.v1.{pay,cancel,return}`: what a shopper, merchant or admin does to an order that exists.
 
 use bodega_domain::{
-    Code, Failure,
+    Code, Failure, Timestamp,
     failure::Validation,
     id::{OrderId, ReturnId},
     limits::PLACE_WAIT_MS,
@@ -13,14 +13,19 @@ use bodega_domain::{
     saga::Input,
     token::sha256,
 };
-use bodega_platform::{Call, DatabaseError, TransactionError};
+use bodega_platform::{Call, CallError, DatabaseError, TransactionError, Tx};
 use serde::Serialize;
 
 use super::{after_first_word, check_key, load, owner_of, view, visible};
 use crate::{
-    Orders,
+    Orders, content,
     drive::{self, Told, Writing},
-    store::{self, Entry, saga::KeyOutcome},
+    place::too_many_attempts,
+    store::{
+        self, Entry,
+        attempts::NewAttempt,
+        saga::{KeyOutcome, LockedSaga},
+    },
 };
 
 /// Lines of a request to send goods back.
@@ -66,6 +71,9 @@ async fn decide(
                     return Err(TransactionError::Refused(failure.about(id.to_string())));
                 };
                 store::append_history(&mut tx, asked.as_slice(), now).await?;
+                if matches!(input, Input::PayAgain) {
+                    begin_attempt(&mut tx, locked, key, now).await?;
+                }
                 let mut writing = Writing::default();
                 writing.take(context, locked, outcome, who, now);
                 let (commands, _) = writing.commit(&mut tx, now).await?;
@@ -73,8 +81,35 @@ async fn decide(
             })
         })
         .await?;
-    orders.waiters.ring(id);
+    orders.sagas.waiters.ring(id);
     Ok(decided)
+}
+
+/// What an attempt of paying again is known by; the checkout's is another word.
+fn cause_of(key: &str) -> String {
+    format!("pay/{key}")
+}
+
+/// Counts one more attempt to pay, under the lock that a checkout of the same buyer takes.
+async fn begin_attempt(
+    tx: &mut Tx<'_, '_>,
+    locked: &LockedSaga,
+    key: &str,
+    now: Timestamp,
+) -> Result<(), TransactionError<Failure>> {
+    let unpaid: Vec<String> = locked.unpaid_quotas.iter().filter(|key| !key.is_empty()).cloned().collect();
+    let quotas = content::attempt_quotas(unpaid.iter().map(String::as_str));
+    let keys: Vec<String> = quotas.iter().map(|quota| quota.key.clone()).collect();
+    store::place::lock_quotas(tx, &unpaid).await?;
+    let begun = store::attempts::begun_since(&mut **tx, &keys, now.plus_min(-content::ATTEMPTS_COUNT_MIN)).await?;
+    if quotas.iter().any(|quota| begun.get(&quota.key).is_some_and(|begun| *begun >= quota.limit)) {
+        return Err(TransactionError::Refused(too_many_attempts()));
+    }
+    let cause = cause_of(key);
+    let attempts: Vec<NewAttempt<'_>> =
+        keys.iter().map(|of| NewAttempt { order: locked.order, cause: &cause, key: of }).collect();
+    store::attempts::insert(tx, &attempts, now).await?;
+    Ok(())
 }
 
 pub(crate) async fn pay(orders: Orders, call: Call, request: Pay) -> Result<OrderView, Failure> {
@@ -89,20 +124,60 @@ pub(crate) async fn pay(orders: Orders, call: Call, request: Pay) -> Result<Orde
     }
     let revision = stored.payment_revision;
     let print = fingerprint("pay", &(request.order, &request.payment));
-    decide(&orders, request.order, &stored.owner, &request.key, print, Input::PayAgain, None).await?;
+    let (new, _) = decide(&orders, request.order, &stored.owner, &request.key, print, Input::PayAgain, None).await?;
     // Asked even when the key is known: the attempt's own key makes it one attempt.
     let attempt = Attempt {
         order: request.order,
         owner,
         provider: request.payment.provider.clone(),
         method: request.payment.method.clone(),
-        attempt_key: format!("{owner}/{}", request.key),
+        // Not the checkout's: the same key of a shopper may have been used there, and is another operation here.
+        attempt_key: format!("pay:{owner}/{}", request.key),
         return_url: request.return_url.clone(),
     };
-    let intent = orders.context.bus().request(&attempt, &call.context).await?;
-    drive::tell(&orders, &call.context, vec![(request.order, Told::Intent(Box::new(intent)))]).await?;
-    let stored = after_first_word(&orders, request.order, revision, request.wait_ms).await?;
+    let intent = match orders.context.bus().request(&attempt, &call.context).await {
+        Ok(intent) => intent,
+        Err(error) => {
+            if surely_none(&error, new) {
+                forget_attempt(&orders, &stored.owner, &request).await;
+            }
+            return Err(error.into());
+        }
+    };
+    drive::tell(&orders.sagas, &call.context, vec![(request.order, Told::Intent(Box::new(intent)))]).await?;
+    let stored = load(&orders, request.order).await?;
+    let stored = after_first_word(&orders, stored, revision, request.wait_ms).await?;
     Ok(view(&orders, stored, true))
+}
+
+/// Whether no attempt was begun under this key. Only success is remembered: the key may come again with another card.
+/// Without a clear answer the attempt may have been begun, now or when the key was new, and the key stays.
+fn surely_none(error: &CallError, new: bool) -> bool {
+    match error {
+        // Judged after the key was looked for.
+        CallError::Refused(failure) if matches!(failure.code, Code::PaymentStateConflict | Code::TooManyUnpaid) => true,
+        CallError::Refused(failure) => new && !matches!(failure.code, Code::OutcomeUnknown | Code::Internal),
+        CallError::Unavailable(_) => new,
+        CallError::Unknown => false,
+    }
+}
+
+/// Forgets an attempt that did not come about, and its key. When that fails, the shopper takes another key.
+async fn forget_attempt(orders: &Orders, owner: &str, request: &Pay) {
+    let forgotten = orders
+        .context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                store::saga::forget_key(&mut tx, owner, &request.key).await?;
+                store::attempts::delete(&mut tx, request.order, &cause_of(&request.key)).await?;
+                Ok::<_, TransactionError<Failure>>(())
+            })
+        })
+        .await;
+    if let Err(error) = forgotten {
+        tracing::warn!(%error, "the key of a refused attempt is kept");
+    }
 }
 
 /// The history holds no personal data and can never be emptied, so a reason is a word of a list and no free text.
@@ -133,7 +208,7 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
     });
     let (_, commands) = decide(&orders, request.order, &who, &request.key, print, Input::Cancel, asked).await?;
     if !commands.is_empty() {
-        drive::follow(&orders, &call.context, commands).await?;
+        drive::follow(&orders.sagas, &call.context, commands).await?;
     }
     let stored = until_ended(&orders, request.order).await?;
     visible(&orders, &call.principal, stored).ok_or_else(|| Code::OrderNotFound.into())
@@ -143,17 +218,17 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
 async fn until_ended(orders: &Orders, id: OrderId) -> Result<store::read::StoredOrder, Failure> {
     let patience = std::time::Duration::from_millis(u64::from(PLACE_WAIT_MS));
     let until = tokio::time::Instant::now() + patience;
-    let bell = orders.waiters.listen(id);
-    loop {
-        let rung = bell.notified();
-        let stored = load(orders, id).await?;
-        let ended = matches!(stored.status, OrderStatus::Cancelled | OrderStatus::Expired);
-        let now = tokio::time::Instant::now();
-        if ended || now >= until {
-            return Ok(stored);
-        }
-        let _ = tokio::time::timeout(until - now, rung).await;
+    let mut stored = load(orders, id).await?;
+    let waiters = &orders.sagas.waiters;
+    let bell = waiters.listen((&stored).into());
+    let (mut rung, mut over) = (bell.notified(), false);
+    while !over && !matches!(stored.status, OrderStatus::Cancelled | OrderStatus::Expired) {
+        over = tokio::time::timeout_at(until, rung).await.is_err();
+        rung = bell.notified();
+        stored = load(orders, id).await?;
+        waiters.saw((&stored).into());
     }
+    Ok(stored)
 }
 
 pub(crate) async fn give_back(orders: Orders, call: Call, request: Return) -> Result<ReturnAnswer, Failure> {

@@ -9,10 +9,11 @@ use bodega_domain::{
 use bodega_platform::{Call, DatabaseError};
 
 use super::{after_first_word, check_key, load, owner_of, view};
-use crate::{Orders, place::PlaceJob, store};
-
-/// Seconds after the place deadline when a commit that began in time has surely ended: statements are bounded.
-const SURELY_ENDED_AFTER_S: i64 = 15;
+use crate::{
+    Orders,
+    place::{PlaceJob, SURELY_ENDED_AFTER_S},
+    store,
+};
 
 pub(crate) async fn place(orders: Orders, call: Call, mut request: Place) -> Result<OrderView, Failure> {
     let owner = owner_of(&call)?;
@@ -21,8 +22,8 @@ pub(crate) async fn place(orders: Orders, call: Call, mut request: Place) -> Res
     request.deadline = request.deadline.min(orders.context.clock().now().plus_ms(PLACE_DEADLINE_MS));
     let wait_ms = request.wait_ms;
     let job = PlaceJob { owner, request, context: call.context.clone() };
-    let id = orders.placer.submit(job).await??;
-    let stored = after_first_word(&orders, id, 0, wait_ms).await?;
+    let stored = orders.placer.submit(job).await??;
+    let stored = after_first_word(&orders, stored, 0, wait_ms).await?;
     Ok(view(&orders, stored, true))
 }
 

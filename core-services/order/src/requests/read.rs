@@ -19,6 +19,8 @@ use crate::{Orders, store, store::read::Whose};
 
 /// Bytes of a link's secret: 128 bits.
 const LINK_SECRET_BYTES: usize = 16;
+/// Bytes of a page's orders: with the largest order on top an answer stays below `MESSAGE_BYTES_MAX`.
+const PAGE_BYTES_MAX: usize = 700 * 1024;
 /// Links of the first generation; a leaked one is undone by the next.
 const LINK_GENERATION: u32 = 1;
 
@@ -56,8 +58,21 @@ pub(crate) async fn list(orders: Orders, call: Call, request: List) -> Result<Pa
     if more {
         found.pop();
     }
-    let next_cursor = found.last().filter(|_| more).map(|last| format!("{}~{}", last.placed_at.unix_ms(), last.id));
-    let items = found.into_iter().filter_map(|order| visible(&orders, &call.principal, order)).collect();
+    let (mut items, mut bytes, mut last, mut full) = (Vec::new(), 0, None, false);
+    for order in found {
+        let position = format!("{}~{}", order.placed_at.unix_ms(), order.id);
+        if let Some(seen) = visible(&orders, &call.principal, order) {
+            let size = serde_json::to_vec(&seen).map_or(0, |json| json.len());
+            full = !items.is_empty() && bytes + size > PAGE_BYTES_MAX;
+            if full {
+                break;
+            }
+            bytes += size;
+            items.push(seen);
+        }
+        last = Some(position);
+    }
+    let next_cursor = last.filter(|_| more || full);
     Ok(Page { items, next_cursor })
 }
 

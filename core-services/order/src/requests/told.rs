@@ -49,16 +49,16 @@ pub(crate) async fn payment_changed(orders: Orders, call: Call, request: Payment
         return Err(Code::BadRequest.into());
     }
     let told = request.intents.into_iter().map(|intent| (intent.order, Told::Intent(Box::new(intent)))).collect();
-    let commands = drive::commit(&orders, told).await?;
+    let (commands, committed) = drive::commit(&orders.sagas, told).await;
     if !commands.is_empty() {
-        let (orders, context) = (orders.clone(), call.context.clone());
-        let tasks = orders.context.tasks().clone();
+        let (sagas, context) = (orders.sagas.clone(), call.context.clone());
         // The commands are committed with the sagas: if this task is lost, they are due again.
-        drop(tasks.request(async move {
-            if let Err(failure) = drive::follow(&orders, &context, commands).await {
+        drop(orders.context.tasks().request(async move {
+            if let Err(failure) = drive::follow(&sagas, &context, commands).await {
                 tracing::warn!(%failure, "sagas could not be driven on; they stay due");
             }
         }));
     }
-    Ok(Done {})
+    // What could not be committed is told again, with the others, to whom it is no news.
+    committed.map(|()| Done {})
 }

@@ -83,6 +83,8 @@ pub(crate) struct NewOrder {
     pub(crate) payment: PaymentView,
     pub(crate) unpaid: Vec<content::Quota>,
     pub(crate) budget: Vec<content::Quota>,
+    /// Attempts of the last hour; nothing gives them back.
+    pub(crate) attempts: Vec<content::Quota>,
 }
 
 impl NewOrder {
@@ -92,6 +94,11 @@ impl NewOrder {
 
     fn owner(&self) -> String {
         self.content.owner.to_string()
+    }
+
+    /// Every counter that it takes one of, and gives back when it is over.
+    pub(crate) fn quotas(&self) -> impl Iterator<Item = &content::Quota> {
+        self.unpaid.iter().chain(&self.budget)
     }
 
     /// What makes its checkout one.
@@ -162,6 +169,12 @@ pub(crate) async fn insert_claims(
     .fetch_all(tx)
     .await?;
     Ok(ids.into_iter().map(|id| OrderId::from_u128(id.as_u128())).collect())
+}
+
+/// Bounds every later statement of this transaction, in milliseconds.
+pub(crate) async fn bound_statements(tx: &mut PgConnection, ms: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("select set_config('statement_timeout', $1, true)").bind(ms.to_string()).execute(tx).await?;
+    Ok(())
 }
 
 /// Locks quotas, making those that are missing, and reads how much of each is used.

@@ -1,5 +1,7 @@
 //! SQL of reads: orders as their owners, merchants and admins see them.
 
+use std::collections::BTreeMap;
+
 use bodega_domain::{
     Timestamp,
     id::{MerchantId, OrderId},
@@ -11,7 +13,8 @@ use sqlx::{PgExecutor, PgPool, Row as _, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{json, order_id, timestamp, uuid, word};
+use super::{json, order_id, timestamp, uuid, uuids, word};
+use crate::waiters::Seen;
 
 /// An order as stored.
 #[derive(Clone, Debug)]
@@ -54,6 +57,29 @@ pub(crate) enum Whose {
     Everybodys,
     Owner(String),
     Merchants(Vec<MerchantId>),
+}
+
+/// These orders, by id.
+pub(crate) async fn orders_of_ids(
+    pool: &PgPool,
+    ids: &[OrderId],
+) -> Result<BTreeMap<OrderId, StoredOrder>, sqlx::Error> {
+    let rows = sqlx::query("select * from orders where id = any($1)").bind(uuids(ids)).fetch_all(pool).await?;
+    rows.iter().map(|row| stored(row).map(|order| (order.id, order))).collect()
+}
+
+/// Those of these orders that are otherwise now than they were seen.
+pub(crate) async fn changed_since(pool: &PgPool, seen: &[Seen]) -> Result<Vec<OrderId>, sqlx::Error> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select o.id from unnest($1::uuid[], $2::bigint[], $3::text[]) as s(id, revision, status)
+         join orders o on o.id = s.id where o.payment_revision <> s.revision or o.status <> s.status",
+    )
+    .bind(seen.iter().map(|seen| uuid(seen.order)).collect::<Vec<_>>())
+    .bind(seen.iter().map(|seen| seen.payment_revision).collect::<Vec<_>>())
+    .bind(seen.iter().map(|seen| seen.status.as_str()).collect::<Vec<_>>())
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().map(|id| OrderId::from_u128(id.as_u128())).collect())
 }
 
 /// A page of orders, newest first, after a position.

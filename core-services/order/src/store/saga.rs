@@ -188,6 +188,12 @@ pub(crate) async fn remember_key(
     Ok(if same { KeyOutcome::Same } else { KeyOutcome::Reused })
 }
 
+/// Forgets the key of an operation that did not come about after all.
+pub(crate) async fn forget_key(tx: &mut PgConnection, owner: &str, key: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from operation_key where owner = $1 and key = $2").bind(owner).bind(key).execute(tx).await?;
+    Ok(())
+}
+
 /// Stores a request to send goods back and marks its order.
 pub(crate) async fn insert_return(
     tx: &mut PgConnection,
