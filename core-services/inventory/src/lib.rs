@@ -13,6 +13,7 @@
 //! | `inventory.v1.hold_of` | checks | the state of a hold |
 //! | `inventory.v1.{adjust,levels}` | merchants, admins | counts and what they come to |
 //! | `inventory.v1.{movements,locations}` | merchants, admins | who changed what is on hand, when and why, and where |
+//! | `inventory.v1.exceptions` | admins | what is promised beyond what was counted |
 //! | `inventory.v1.put_locations` | admins | locations |
 //!
 //! It asks `order.v1.abandon` about holds whose order never came, and tells `evt.inventory.v1.bands_changed`.
@@ -47,5 +48,6 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(context.clone(), requests::read::levels)
         .on(context.clone(), requests::read::movements)
         .on(context.clone(), requests::read::locations)
+        .on(context.clone(), requests::exceptions::exceptions)
         .background("abandon", move || abandon::run(asker.clone())))
 }

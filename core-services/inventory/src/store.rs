@@ -1,5 +1,6 @@
 //! All SQL of inventory. Lock order everywhere: stock rows by (SKU, location), then holds by order.
 
+pub(crate) mod exceptions;
 pub(crate) mod movements;
 
 use std::collections::BTreeMap;

@@ -14,11 +14,11 @@ use bodega_domain::{
         inventory::{Adjust, Adjustment, PutLocations},
     },
     principal::Principal,
-    stock::bands,
+    stock::{StockRow, bands},
 };
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
 
-use super::announce_bands;
+use super::{announce_bands, exceptions};
 use crate::store;
 
 /// Adjustments in one message.
@@ -167,13 +167,12 @@ async fn count(
     if deltas.is_empty() {
         return Ok(());
     }
-    for row in rows.iter().filter(|row| deltas.contains_key(&(row.sku_no, row.location))) {
-        let missing = row.pending + row.posted - row.on_hand;
-        if missing > 0 {
-            tracing::warn!(sku_no = row.sku_no, location = %row.location, missing, "more is promised than was counted");
-        }
-    }
+    let counted = rows.iter().filter(|row| deltas.contains_key(&(row.sku_no, row.location)));
+    // Short before or after: what the count opens or closes.
+    let missing = |row: &&StockRow| row.short > 0 || row.pending + row.posted > row.on_hand;
+    let exceptional: Vec<_> = counted.filter(missing).map(|row| (row.sku_no, row.location)).collect();
     store::count_stock(tx, &deltas).await?;
+    exceptions::settle(inventory, tx, exceptional.into_iter()).await?;
     // Compared with nothing, so that the first count of a SKU is announced too.
     announce_bands(inventory, tx, &BTreeMap::new(), &bands(&rows)).await?;
     Ok(())

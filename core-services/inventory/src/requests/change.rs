@@ -9,10 +9,10 @@ use bodega_domain::{
     message::inventory::{HoldOf, HoldState, Post, Unpost, Void},
     stock::{HoldChange, bands},
 };
-use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
+use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx, halving};
 
 use super::{
-    announce_bands,
+    announce_bands, exceptions,
     hold::{ASKS_MAX, Again},
 };
 use crate::store;
@@ -32,16 +32,24 @@ pub(crate) async fn void(inventory: Context, _call: Call, request: Void) -> Resu
 }
 
 pub(crate) async fn unpost(inventory: Context, _call: Call, request: Unpost) -> Result<Vec<HoldState>, Failure> {
-    change(&inventory, HoldChange::Release, &request.orders).await
+    inventory.failpoints().hit("inventory.before_release").await;
+    let states = change(&inventory, HoldChange::Release, &request.orders).await?;
+    inventory.failpoints().hit("inventory.after_release").await;
+    Ok(states)
 }
 
 pub(crate) async fn hold_of(inventory: Context, _call: Call, request: HoldOf) -> Result<HoldState, Failure> {
-    let mut connection = inventory.postgres().pool().acquire().await.map_err(DatabaseError::from)?;
-    let states = store::hold_states(&mut connection, &[request.order], false).await.map_err(DatabaseError::from)?;
-    Ok(states.get(&request.order).copied().unwrap_or(HoldState::None))
+    state_of(&inventory, request.order).await
 }
 
-/// Changes the holds of a batch and returns their states, in the order of the request.
+async fn state_of(inventory: &Context, order: OrderId) -> Result<HoldState, Failure> {
+    let mut connection = inventory.postgres().pool().acquire().await.map_err(DatabaseError::from)?;
+    let states = store::hold_states(&mut connection, &[order], false).await.map_err(DatabaseError::from)?;
+    Ok(states.get(&order).copied().unwrap_or(HoldState::None))
+}
+
+/// Changes the holds of a batch and returns their states, in the order of the request. A batch that the database
+/// refuses is halved until the culprit stands alone; that hold stays as it is, and its state says so.
 pub(crate) async fn change(
     inventory: &Context,
     change: HoldChange,
@@ -50,9 +58,20 @@ pub(crate) async fn change(
     if orders.len() > ASKS_MAX {
         return Err(Failure::new(Code::BadRequest, "At most 512 orders at once."));
     }
-    if orders.is_empty() {
-        return Ok(Vec::new());
+    let isolate = |failure: &Failure| failure.code == Code::Internal;
+    let changed = halving(orders, isolate, async |part: &[OrderId]| change_part(inventory, change, part).await).await;
+    let mut states = Vec::with_capacity(orders.len());
+    for (order, state) in orders.iter().zip(changed) {
+        states.push(match state {
+            Err(failure) if isolate(&failure) => state_of(inventory, *order).await?,
+            state => state?,
+        });
     }
+    Ok(states)
+}
+
+/// Changes a part of a batch as a whole.
+async fn change_part(inventory: &Context, change: HoldChange, orders: &[OrderId]) -> Result<Vec<HoldState>, Failure> {
     for _ in 0..ROUNDS_MAX {
         let changed = inventory
             .postgres()
@@ -120,7 +139,10 @@ async fn apply(
             row.posted += posted;
         }
     }
+    let short = rows.iter().filter(|row| row.short > 0).map(|row| (row.sku_no, row.location));
+    let short: Vec<_> = short.filter(|row| deltas.contains_key(row)).collect();
     store::move_stock(tx, &deltas).await?;
+    exceptions::settle(inventory, tx, short.into_iter()).await?;
     store::set_hold_states(tx, &changes, now).await?;
     announce_bands(inventory, tx, &before, &bands(&rows)).await?;
     Ok(states)

@@ -10,7 +10,7 @@ use bodega_domain::{
     message::inventory::{Hold, HoldAsk, HoldVerdict},
     stock::{bands, decide_holds},
 };
-use bodega_platform::{Call, Context, TransactionError, Tx};
+use bodega_platform::{Call, Context, TransactionError, Tx, halving};
 
 use super::announce_bands;
 use crate::store;
@@ -33,14 +33,22 @@ pub(crate) async fn hold(inventory: Context, _call: Call, request: Hold) -> Resu
         return Ok(Vec::new());
     }
     inventory.failpoints().hit("inventory.before_hold").await;
+    let isolate = |failure: &Failure| failure.code == Code::Internal;
+    let held = halving(&request.asks, isolate, async |part: &[HoldAsk]| hold_part(&inventory, part).await).await;
+    held.into_iter()
+        .map(|verdict| match verdict {
+            Err(failure) if isolate(&failure) => Ok(HoldVerdict::Failed),
+            verdict => verdict,
+        })
+        .collect()
+}
+
+/// Holds for a part of a batch as a whole. One that the database refuses is halved until the culprit stands alone.
+async fn hold_part(inventory: &Context, asks: &[HoldAsk]) -> Result<Vec<HoldVerdict>, Failure> {
     for _ in 0..ROUNDS_MAX {
-        let asks = &request.asks;
         let decided = inventory
             .postgres()
-            .transaction(|mut tx| {
-                let inventory = inventory.clone();
-                Box::pin(async move { decide(&inventory, &mut tx, asks).await })
-            })
+            .transaction(|mut tx| Box::pin(async move { decide(inventory, &mut tx, asks).await }))
             .await;
         match decided {
             Ok(verdicts) => {
