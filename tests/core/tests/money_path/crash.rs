@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -25,13 +26,14 @@ const ROUNDS: usize = 50;
 /// The seed of the plan, printed with every failure.
 const SEED: u64 = 0x00b0_dec0_ffee;
 /// Long enough that the process never gets past its point by itself.
-const STALL_MS: u64 = 600_000;
+pub(crate) const STALL_MS: u64 = 600_000;
 
 /// Every point between a checkout and its paid order.
 const POINTS: &[&str] = &[
     "inventory.before_hold",
     "inventory.after_hold",
     "order.after_hold",
+    "order.in_commit",
     "order.after_commit",
     "order.after_open",
     "payment.after_open",
@@ -68,13 +70,13 @@ fn the_core_as_a_process() {
 }
 
 /// A core in a process of its own, armed to stall at one point.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    stalled: tokio::sync::watch::Receiver<bool>,
+    pub(crate) stalled: tokio::sync::watch::Receiver<bool>,
 }
 
 impl Process {
-    fn start(configuration: &std::path::Path, failpoints: &str) -> Self {
+    pub(crate) fn start(configuration: &Path, failpoints: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "crash::the_core_as_a_process", "--nocapture"])
             .env(CONFIGURATION, configuration)
@@ -98,12 +100,12 @@ impl Process {
         Self { child, stalled }
     }
 
-    fn is_stalled(&self) -> bool {
+    pub(crate) fn is_stalled(&self) -> bool {
         *self.stalled.borrow()
     }
 
     /// SIGKILL: nothing is flushed, nothing is said.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -117,10 +119,10 @@ impl Drop for Process {
 }
 
 /// A small generator (SplitMix64): the same seed is the same plan on every machine.
-struct Plan(u64);
+pub(crate) struct Plan(pub(crate) u64);
 
 impl Plan {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -135,8 +137,9 @@ impl Plan {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_every_point_it_is_still_one_order_one_hold_one_intent() {
+/// A shop whose stock, orders and payments live in a process that is started from the configuration; none runs yet,
+/// and the shelves are full.
+pub(crate) async fn open_apart() -> (Shop, PathBuf) {
     let mut shop = Shop::open_beside(&["inventory", "order", "payment"]).await;
     for service in apart() {
         mark_as_test_database(&shop.core.config, service.name).await.unwrap();
@@ -147,7 +150,12 @@ async fn killed_at_every_point_it_is_still_one_order_one_hold_one_intent() {
     until_answering(&shop).await;
     shop.stock().await;
     process.kill();
+    (shop, configuration)
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_point_it_is_still_one_order_one_hold_one_intent() {
+    let (shop, configuration) = open_apart().await;
     let mut plan = Plan(SEED);
     let (mut kills, mut orders) = (0, Vec::new());
     let mut killed_at: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
@@ -179,7 +187,7 @@ async fn killed_at_every_point_it_is_still_one_order_one_hold_one_intent() {
     shop.close().await;
 }
 
-async fn until_answering(shop: &Shop) {
+pub(crate) async fn until_answering(shop: &Shop) {
     eventually_within(Duration::from_secs(60), "the core", || async {
         let context = RequestContext::service(&shop.core.clock, &bodega_platform::Entropy);
         let levels = bodega_domain::message::inventory::Levels::default();

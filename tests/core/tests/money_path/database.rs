@@ -21,3 +21,26 @@ async fn no_more_is_promised_than_there_is_even_by_the_service_itself() {
     }
     shop.close().await;
 }
+
+#[tokio::test]
+async fn what_was_written_down_is_never_changed() {
+    let shop = Shop::open().await;
+    let guest = shop.guest();
+    shop.buy(&guest, &[(WATER, 1)], "k", "card_silent").await;
+    for (service, table, change) in
+        [("inventory", "movement", "set delta = 1000"), ("order", "history", "set who = 'nobody'")]
+    {
+        let pool = shop.core.pool(service).await;
+        let kept: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert!(kept > 0);
+        for change in [format!("update {table} {change}"), format!("delete from {table}"), format!("truncate {table}")]
+        {
+            let refused = sqlx::query(sqlx::AssertSqlSafe(change.clone())).execute(&pool).await.unwrap_err();
+            assert!(refused.to_string().contains("append-only"), "{change}: {refused}");
+        }
+    }
+    shop.close().await;
+}

@@ -3,11 +3,16 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod books;
+mod commit;
 mod crash;
+mod culprits;
 mod database;
+mod hanging;
 mod hostile;
+mod keys;
 mod limits;
 mod misfits;
+mod pages;
 mod payment;
 mod personal;
 mod place;
@@ -15,3 +20,4 @@ mod races;
 mod saga;
 mod shop;
 mod stock;
+mod undone;

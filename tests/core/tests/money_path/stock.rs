@@ -8,8 +8,8 @@ use bodega_domain::{
     id::{AccountId, LocationId, MerchantId, OrderId, SessionId},
     message::{
         inventory::{
-            Adjust, Adjustment, Hold, HoldAsk, HoldLine, HoldState, HoldVerdict, Levels, Post, PutLocations, Shortage,
-            Unpost, Void,
+            Adjust, Adjustment, Exceptions, Hold, HoldAsk, HoldLine, HoldState, HoldVerdict, Levels, Post,
+            PutLocations, Shortage, Unpost, Void,
         },
         order::Cancel,
     },
@@ -75,12 +75,21 @@ async fn a_count_below_what_is_promised_is_short_until_it_is_counted_or_given_ba
     let level = shop.level(BREAD).await;
     assert_eq!((level.posted, level.short, level.on_hand), (4, 3, ON_HAND + 1));
     assert_eq!(level.available, ON_HAND, "nothing of the other shelf is lost");
+    let exceptions = || async { shop.core.ask(Exceptions::default()).await.unwrap().items };
+    let open = exceptions().await;
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!((open[0].sku_no, open[0].location, open[0].short), (shop.skus[BREAD], LocationId::from_u128(1), 3));
     shop.count(BREAD, 1, 1, "found-one").await.unwrap();
     assert_eq!(shop.level(BREAD).await.short, 2, "a count closes it");
+    assert_eq!(exceptions().await[0].short, 2, "the same exception, of what is missing now");
     let cancel = Cancel { order: order.id, key: "c".into(), reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     eventually("the stock", || async { (shop.level(BREAD).await.posted == 0).then_some(()) }).await;
     assert_eq!(shop.level(BREAD).await.short, 0, "what is given back closes it too");
+    assert_eq!(exceptions().await, [], "and its exception");
+    let seller = merchant_token(&shop, 1);
+    let refused = shop.core.ask_as(Some(&seller), Exceptions::default()).await;
+    assert_eq!(code(&refused), Some(Code::Forbidden), "for admins");
     let refused = shop.count(BREAD, 1, -3, "more than there is").await;
     assert_eq!(code(&refused), Some(Code::Conflict));
     shop.close().await;
