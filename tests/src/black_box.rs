@@ -1,10 +1,12 @@
 //! The whole shop, as many processes as `cargo xtask up` starts, and a shopper who only speaks HTTP.
 
 mod shopper;
+mod staff;
 
 use bodega_stack::shop::{Ports, Programs, Shop, ShopOptions};
 use bodega_stack::{Durability, StackError, Tools, local_folder, silent, sweep_abandoned, workspace_root};
 pub use shopper::{Answer, Shopper, address, checkout_body, fresh_key};
+pub use staff::{ADMIN, MERCHANT, Staff};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

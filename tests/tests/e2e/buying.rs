@@ -1,6 +1,6 @@
 //! From the shelf to a paid order.
 
-use bodega_tests::black_box::{OpenShop, Shopper, address, fresh_key};
+use bodega_tests::black_box::{ADMIN, OpenShop, Shopper, Staff, address, fresh_key};
 use bodega_tests::eventually_within;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -51,6 +51,74 @@ async fn a_guest_buys_and_pays_what_was_shown() {
     assert_eq!(order["payment"]["amounts"]["captured"], totals["total"]);
     let cart = shopper.cart().await;
     assert_eq!(cart["lines"], json!([]), "what was ordered leaves the cart");
+
+    let page = shopper.get(&format!("/orders/{}", order["id"].as_str().unwrap_or_default())).await;
+    let number = order["number"].as_str().map_or_else(|| order["number"].to_string(), str::to_owned);
+    assert!(page.status == 200 && page.text.contains(&number), "the order's page names it: {}", page.text);
+    posted_and_balanced(shop, &order).await;
+}
+
+/// What staff see of a paid order: stock was posted before money was taken, and the books balance.
+async fn posted_and_balanced(shop: &OpenShop, order: &Value) {
+    let admin = Staff::sign_in(shop, ADMIN).await;
+    let id = order["id"].as_str().unwrap_or_default();
+    let history = admin.get(&format!("/api/v1/orders/{id}/history")).await.expect(200);
+    let words: Vec<&str> =
+        history.as_array().into_iter().flatten().filter_map(|entry| entry["what"].as_str()).collect();
+    let at = |word: &str| words.iter().position(|w| *w == word).unwrap_or_else(|| panic!("{word} in {words:?}"));
+    assert!(at("authorised") < at("stock_posted") && at("stock_posted") < at("paid"), "{words:?}");
+
+    let transfers = admin.get(&format!("/api/v1/payments/{id}/transfers")).await.expect(200);
+    let transfers = transfers.as_array().cloned().unwrap_or_default();
+    let into = |account: &str, side: &str| -> i64 {
+        transfers.iter().filter(|t| t[side] == account).map(|t| amount(&t["amount"])).sum()
+    };
+    let taken = into("provider_clearing", "debit") - into("provider_clearing", "credit");
+    let owed: i64 = ["merchant_payable", "tax_payable", "platform_fee"]
+        .iter()
+        .map(|account| into(account, "credit") - into(account, "debit"))
+        .sum();
+    let fees = into("provider_fees", "debit");
+    assert_eq!((taken + fees, owed), (amount(&order["totals"]["total"]), amount(&order["totals"]["total"])));
+
+    let balances = admin.get("/api/v1/payments/balances").await.expect(200);
+    let mut sums: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
+    for balance in balances.as_array().into_iter().flatten() {
+        let money = &balance["balance"];
+        *sums.entry(money["currency"].to_string()).or_default() += amount(money);
+    }
+    assert!(!sums.is_empty() && sums.values().all(|sum| *sum == 0), "{balances:#}");
+}
+
+#[tokio::test]
+async fn no_log_of_any_process_names_who_bought() {
+    let shop = OpenShop::shared().await;
+    let shopper = shop.shopper(0);
+    let sku = shopper.skus(1).await.remove(0);
+    shopper.add(&sku, 1).await;
+    let mut address = address();
+    address["name"] = json!("Quintessa Vanterpool");
+    address["line1"] = json!("Nowhere-to-be-found Street 7");
+    let quote = shopper.quote(&address).await;
+    let mut body = bodega_tests::black_box::checkout_body(&quote, &address, "card_ok");
+    body["contact"] = json!({"email": "quintessa.vanterpool@example.org", "name": "Quintessa Vanterpool"});
+    let key = fresh_key("logs");
+    let order = shopper.post_with_key("/api/v1/checkout", &key, &body).await.expect(201);
+    paid(&shopper, &order).await;
+    // A refusal is logged too, and is told about the same address.
+    shopper.post_with_key("/api/v1/checkout", &key, &json!({"contact": body["contact"]})).await;
+
+    let folder = shop.processes().folder().join("logs");
+    let id = order["id"].as_str().unwrap_or_default();
+    let mut told = false;
+    for file in std::fs::read_dir(&folder).expect("logs").map(|entry| entry.expect("a log").path()) {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).expect("a log")).to_lowercase();
+        told |= text.contains(&id.to_lowercase());
+        for word in ["quintessa", "vanterpool", "nowhere-to-be-found"] {
+            assert!(!text.contains(word), "{word} stands in {}", file.display());
+        }
+    }
+    assert!(told, "the logs tell of the order by its id");
 }
 
 #[tokio::test]

@@ -99,3 +99,53 @@ async fn a_quantity_beyond_the_limit_names_the_field() {
         assert_eq!(problem["fields"][0]["pointer"], "/quantity", "{problem:#}");
     }
 }
+
+/// SKUs of the whole shop, page by page.
+async fn all_skus(shopper: &Shopper) -> Vec<String> {
+    let (mut skus, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = shopper.get(&format!("/api/v1/products?limit=50{cursor}")).await.expect(200);
+        for item in page["items"].as_array().into_iter().flatten() {
+            let slug = item["slug"].as_str().unwrap_or_default();
+            let product = shopper.get(&format!("/api/v1/products/{slug}")).await.expect(200);
+            let variants = product["variants"].as_array().into_iter().flatten();
+            skus.extend(variants.filter_map(|variant| variant["sku"].as_str().map(str::to_owned)));
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return skus,
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_lines_are_carried_quoted_and_found_elsewhere_and_one_more_is_refused() {
+    let shop = OpenShop::shared().await;
+    let shopper = shop.shopper(0);
+    let skus = all_skus(&shopper).await;
+    assert!(skus.len() > 200, "the demo shop has {} SKUs", skus.len());
+    let (fit, beyond) = (&skus[..200], &skus[200]);
+    for sku in fit {
+        shopper.add(sku, 1).await;
+    }
+    let line = json!({"sku": beyond, "quantity": 1});
+    shopper.post("/api/v1/cart/lines", &line).await.expect_problem(422, "cart_full");
+    let mut wanted = fit.to_vec();
+    wanted.sort();
+    assert_eq!(skus_in(&shopper.cart().await), wanted);
+
+    let elsewhere = &shopper.moved_to(shop.edge(1));
+    let wanted = &wanted;
+    eventually_within(ELSEWHERE_WITHIN, "200 lines at the other edge", || async move {
+        (skus_in(&elsewhere.cart().await) == *wanted).then_some(())
+    })
+    .await;
+    let quote = elsewhere.quote(&bodega_tests::black_box::address()).await;
+    assert_eq!(quote["lines"].as_array().map(Vec::len), Some(200));
+    // What is not in stock is told with its lines; everything else is on its way to an order of 200 lines.
+    let order = elsewhere.check_out(&fresh_key("long"), &quote, &bodega_tests::black_box::address(), "card_ok").await;
+    if order.status != 201 {
+        let problem = order.expect_problem(409, "out_of_stock");
+        assert!(problem["fields"].as_array().is_some_and(|fields| fields.len() < 100), "{problem:#}");
+    }
+}

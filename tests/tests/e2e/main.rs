@@ -3,8 +3,12 @@
 mod buying;
 mod carts;
 mod databases;
+mod errors;
 mod hostile;
 mod once;
 mod pages;
 mod plugins;
 mod quotes;
+mod replication;
+mod stock;
+mod tracing;

@@ -2,36 +2,24 @@
 
 use bodega_domain::token::base64url;
 use bodega_plugin_build::built_for_tests;
-use bodega_tests::black_box::{Answer, OpenShop, Shopper, address};
+use bodega_tests::black_box::{Answer, MERCHANT, OpenShop, Staff, address};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs;
 
 const PENCIL: &str = "STA-PENCIL-HBX6";
 const PEN: &str = "STA-PEN-BLUEINK";
-/// The demo merchant who sells stationery.
-const SELLER: &str = "merchant@bodega.example";
 
-/// A merchant at the gateway.
-struct Merchant {
-    client: Shopper,
-    token: String,
-}
+/// A merchant who sells stationery.
+struct Merchant(Staff);
 
 impl Merchant {
-    async fn sign_in(shop: &OpenShop, email: &str) -> Self {
-        let login = shop.processes().logins().expect("logins").into_iter().find(|login| login.email == email);
-        let client = Shopper::at(shop.gateway());
-        let body = json!({ "email": email, "password": login.expect("this login").password });
-        let session = client.post("/api/v1/session", &body).await;
-        assert!((200..300).contains(&session.status), "{}", session.text);
-        let token = session.json["token"].as_str().expect("a token").to_owned();
-        Self { client, token }
+    async fn sign_in(shop: &OpenShop) -> Self {
+        Self(Staff::sign_in(shop, MERCHANT).await)
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let bearer = format!("Bearer {}", self.token);
-        self.client.send(method, path, &[("authorization", bearer.as_str())], body).await
+        self.0.send(method, path, body).await
     }
 
     async fn upload(&self, name: &str, config: Value) -> Answer {
@@ -79,7 +67,7 @@ fn labels(quote: &Value) -> Vec<String> {
 #[tokio::test]
 async fn a_merchant_uploads_a_plugin_and_the_next_quote_shows_it_and_names_its_hash() {
     let shop = OpenShop::shared().await;
-    let merchant = Merchant::sign_in(shop, SELLER).await;
+    let merchant = Merchant::sign_in(shop).await;
     let shopper = shop.shopper(0);
     shopper.add(PENCIL, 1).await;
     shopper.add(PEN, 2).await;
@@ -106,7 +94,7 @@ async fn a_merchant_uploads_a_plugin_and_the_next_quote_shows_it_and_names_its_h
 #[tokio::test]
 async fn plugins_of_the_demo_shop_are_active() {
     let shop = OpenShop::shared().await;
-    let merchant = Merchant::sign_in(shop, SELLER).await;
+    let merchant = Merchant::sign_in(shop).await;
     let plugins = created(merchant.send(Method::GET, "/api/v1/plugins", None).await);
     let mut active: Vec<&str> = plugins["items"]
         .as_array()
@@ -125,7 +113,7 @@ async fn plugins_of_the_demo_shop_are_active() {
 #[tokio::test]
 async fn hostile_plugins_are_refused_at_the_upload_with_the_reason() {
     let shop = OpenShop::shared().await;
-    let merchant = Merchant::sign_in(shop, SELLER).await;
+    let merchant = Merchant::sign_in(shop).await;
     let hostile = [
         ("importer", Value::Null, "imports bodega:nosy/clock@1.0.0"),
         ("endless-loop", json!("add"), "fuel"),
@@ -141,7 +129,7 @@ async fn hostile_plugins_are_refused_at_the_upload_with_the_reason() {
 #[tokio::test]
 async fn plugins_that_turn_hostile_after_their_trial_cost_only_their_own_discount() {
     let shop = OpenShop::shared().await;
-    let merchant = Merchant::sign_in(shop, SELLER).await;
+    let merchant = Merchant::sign_in(shop).await;
     let shopper = shop.shopper(0);
     // Three bottles for two by the demo shop's own plugin.
     let drinks = shopper.get("/api/v1/products?category=drinks&limit=1").await.expect(200);
