@@ -24,18 +24,21 @@ enum Suite {
     Orders,
     /// Statements, commits, messages and bytes of a checkout; key-value reads and bytes of a page
     Counts,
+    /// Time from a change in the core to what a shopper reads at the edges, beside the promise of two seconds
+    Replication,
     /// Start-up, fuel and time of promotion plugins
     Plugins,
 }
 
 impl Suite {
-    const ALL: [Self; 4] = [Self::Edge, Self::Orders, Self::Counts, Self::Plugins];
+    const ALL: [Self; 5] = [Self::Edge, Self::Orders, Self::Counts, Self::Replication, Self::Plugins];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Edge => "edge",
             Self::Orders => "orders",
             Self::Counts => "counts",
+            Self::Replication => "replication",
             Self::Plugins => "plugins",
         }
     }

@@ -15,6 +15,7 @@ mod edge;
 mod http;
 mod opened;
 mod orders;
+mod replication;
 mod report;
 
 use clap::{Parser, ValueEnum};
@@ -40,6 +41,8 @@ enum Suite {
     Orders,
     /// Statements, commits, messages and bytes of a checkout; key-value reads and bytes of a page
     Counts,
+    /// Time from a change in the core to what a shopper reads at the edges, beside the promise of two seconds
+    Replication,
 }
 
 #[tokio::main]
@@ -49,6 +52,7 @@ async fn main() -> Result<(), Fault> {
         Suite::Edge => edge::measure(core).await?,
         Suite::Orders => orders::measure(core).await?,
         Suite::Counts => counts::measure(core).await?,
+        Suite::Replication => replication::measure(core).await?,
     };
     report.finish()
 }
