@@ -4,7 +4,7 @@
 
 pub mod goods;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bodega_domain::{Code, Failure, message::Request};
 use bodega_platform::{
@@ -25,17 +25,39 @@ pub struct Core {
     /// The configuration as text, for a process of its own.
     pub toml: String,
     services: Vec<Service>,
-    running: Option<Running>,
+    clocks: Clocks,
+    running: Vec<Running>,
+}
+
+/// How far the clocks of processes are from the real time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clocks {
+    /// Milliseconds by which whoever asks is ahead.
+    pub asker_ms: i64,
+    /// Services that run in processes with other clocks: milliseconds by which each is ahead.
+    pub services_ms: &'static [(&'static str, i64)],
+}
+
+impl Clocks {
+    fn of(self, service: &str) -> i64 {
+        self.services_ms.iter().find(|(name, _)| *name == service).map_or(0, |(_, skew_ms)| *skew_ms)
+    }
+
+    /// Half a minute, by the clock that is furthest ahead of the asker's: a deadline is a moment and no duration.
+    fn patience(self) -> Duration {
+        let ahead_ms = self.services_ms.iter().map(|(_, skew_ms)| skew_ms - self.asker_ms).max().unwrap_or(0);
+        Duration::from_secs(30) + Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0))
+    }
 }
 
 impl Core {
     /// Starts servers, migrates, starts the services, waits until they answer. `more` is configuration.
     pub async fn open(services: &[Service], more: &str) -> Self {
-        Self::open_beside(services, &[], more).await
+        Self::open_beside(services, &[], more, Clocks::default()).await
     }
 
-    /// As [`Core::open`], where `apart` are migrated and run in another process.
-    pub async fn open_beside(services: &[Service], apart: &[Service], more: &str) -> Self {
+    /// As [`Core::open`], where `apart` are migrated and run in another process, and where clocks disagree.
+    pub async fn open_beside(services: &[Service], apart: &[Service], more: &str, clocks: Clocks) -> Self {
         let servers = Servers::start().await.expect("servers");
         let admin = servers.database("shop").await.expect("a database");
         let (authority, database) =
@@ -48,7 +70,7 @@ impl Core {
             servers.redis_url(),
         );
         let config = Arc::new(Config::parse(&toml).expect("a configuration"));
-        let clock = Clock::system();
+        let clock = Clock::skewed(clocks.asker_ms);
         for service in services.iter().chain(apart) {
             provision(&config, service.name, service.extensions).await.expect("a role and a schema");
             if let Some(migrations) = service.migrations {
@@ -56,35 +78,44 @@ impl Core {
             }
         }
         let bus = Bus::connect(&config, "test", clock).await.expect("a bus");
-        let mut core = Self { config, servers, bus, clock, toml, services: services.to_vec(), running: None };
+        let mut core =
+            Self { config, servers, bus, clock, toml, services: services.to_vec(), clocks, running: Vec::new() };
         core.start().await;
         core
     }
 
     /// Starts the services again.
     pub async fn start(&mut self) {
-        let mut running = run(self.config.clone(), self.services.clone()).await.expect("services");
-        running.started().await.expect("services that started");
-        for context in running.contexts() {
+        let mut by_clock: BTreeMap<i64, Vec<Service>> = BTreeMap::new();
+        for service in &self.services {
+            by_clock.entry(self.clocks.of(service.name)).or_default().push(*service);
+        }
+        for (skew_ms, services) in by_clock {
+            let mut config = Config::clone(&self.config);
+            config.clock.skew_ms = skew_ms;
+            let mut running = run(Arc::new(config), services).await.expect("services");
+            running.started().await.expect("services that started");
+            self.running.push(running);
+        }
+        for context in self.running.iter().flat_map(Running::contexts) {
             // Answered "nobody listens" once the server has taken in every subscription before it.
             let answer = context.bus().client().request("test.nobody", "".into()).await;
             assert!(answer.is_err(), "nobody is there");
         }
-        self.running = Some(running);
         bodega_tests::eventually("the bus", || async { self.bus.is_connected().then_some(()) }).await;
     }
 
     /// Stops the services; the servers go on.
     pub async fn stop(&mut self) {
-        if let Some(running) = self.running.take() {
+        for running in self.running.drain(..) {
             assert!(running.stop(Duration::from_secs(10)).await, "the services did not end in time");
         }
     }
 
     /// The context of a service.
     pub fn context(&self, service: &str) -> Context {
-        let running = self.running.as_ref().expect("running services");
-        running.contexts().iter().find(|c| c.service() == service).expect("this service").clone()
+        let mut contexts = self.running.iter().flat_map(Running::contexts);
+        contexts.find(|c| c.service() == service).expect("this service").clone()
     }
 
     /// A few connections as the role of a service.
@@ -96,14 +127,14 @@ impl Core {
     /// Asks as a service.
     pub async fn ask<R: Request + Sync>(&self, request: R) -> Result<R::Answer, Failure> {
         let context = RequestContext::service(&self.clock, &Entropy);
-        self.bus.request(&request, &context.within(&self.clock, Duration::from_secs(30))).await.map_err(Failure::from)
+        self.bus.request(&request, &context.within(&self.clock, self.clocks.patience())).await.map_err(Failure::from)
     }
 
     /// Asks as whoever has this token.
     pub async fn ask_as<R: Request + Sync>(&self, token: Option<&str>, request: R) -> Result<R::Answer, Failure> {
         let id = RequestContext::service(&self.clock, &Entropy).request_id;
         let context = RequestContext::bearer(id, token.map(str::to_owned));
-        self.bus.request(&request, &context.within(&self.clock, Duration::from_secs(30))).await.map_err(Failure::from)
+        self.bus.request(&request, &context.within(&self.clock, self.clocks.patience())).await.map_err(Failure::from)
     }
 }
 

@@ -15,6 +15,7 @@ use bodega_domain::{
     order::{OrderStatus, OrderView},
 };
 use bodega_platform::{Config, RequestContext, Service, postgres::mark_as_test_database, service::run, sqlx};
+use bodega_test_core::Clocks;
 use bodega_tests::eventually_within;
 
 use crate::shop::{BREAD, Guest, LAMP, Shop};
@@ -140,7 +141,7 @@ impl Plan {
 /// A shop whose stock, orders and payments live in a process that is started from the configuration; none runs yet,
 /// and the shelves are full.
 pub(crate) async fn open_apart() -> (Shop, PathBuf) {
-    let mut shop = Shop::open_beside(&["inventory", "order", "payment"]).await;
+    let mut shop = Shop::open_beside(&["inventory", "order", "payment"], Clocks::default()).await;
     for service in apart() {
         mark_as_test_database(&shop.core.config, service.name).await.unwrap();
     }

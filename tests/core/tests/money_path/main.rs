@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod books;
+mod clocks;
 mod commit;
 mod crash;
 mod culprits;

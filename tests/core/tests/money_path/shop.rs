@@ -26,7 +26,7 @@ use bodega_domain::{
 };
 use bodega_payment_simulator::{Options, Simulator};
 use bodega_platform::{Bus, Clock, Entropy, RequestContext};
-use bodega_test_core::Core;
+use bodega_test_core::{Clocks, Core};
 use bodega_tests::eventually;
 
 pub(crate) const BREAD: &str = "BREAD";
@@ -93,13 +93,18 @@ fn product(sku: &str, seller: u128, category: &str, tax_class: TaxClass, eur: i6
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        let mut shop = Self::open_beside(&[]).await;
+        Self::open_with_clocks(Clocks::default()).await
+    }
+
+    /// A shop in whose processes it is not the same time.
+    pub(crate) async fn open_with_clocks(clocks: Clocks) -> Self {
+        let mut shop = Self::open_beside(&[], clocks).await;
         shop.stock().await;
         shop
     }
 
     /// A shop whose stock is not counted yet, and where these services run in a process of their own.
-    pub(crate) async fn open_beside(apart: &[&str]) -> Self {
+    pub(crate) async fn open_beside(apart: &[&str], clocks: Clocks) -> Self {
         // The provider has to know where the shop is before the shop starts, and the other way round: the port first.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let webhook_url = format!("http://{}/", listener.local_addr().unwrap());
@@ -118,7 +123,7 @@ impl Shop {
             bodega_payment::service(),
         ];
         let (apart, services): (Vec<_>, Vec<_>) = all.into_iter().partition(|service| apart.contains(&service.name));
-        let core = Core::open_beside(&services, &apart, &more).await;
+        let core = Core::open_beside(&services, &apart, &more, clocks).await;
         let hook_state = std::sync::Arc::new(Hook { bus: core.bus.clone(), clock: core.clock });
         let router = Router::new().route("/", post(hook)).with_state(hook_state);
         tokio::spawn(async move { axum::serve(listener, router).await });
