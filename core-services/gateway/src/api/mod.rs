@@ -106,6 +106,7 @@ endpoints! {
     Delete "/api/v1/products/{slug}" catalog::Retire [slug: Path] "Takes a product out of the shop";
 
     Get "/api/v1/stock" inventory::Levels [sku_nos: Numbers, merchant: Text, cursor: Text, limit: Number] "Stock by SKU and location";
+    Get "/api/v1/stock/exceptions" inventory::Exceptions [cursor: Text] "Stock that is promised beyond what was counted";
     Get "/api/v1/stock/movements" inventory::Movements [sku_nos: Numbers, merchant: Text, cursor: Text, limit: Number] "Who changed what is on hand, when and why";
     Get "/api/v1/stock/locations" inventory::Locations [] "Locations, in the order of their allocation";
     Post "/api/v1/stock/adjustments" inventory::Adjust [] "Changes what is on hand, all or nothing";

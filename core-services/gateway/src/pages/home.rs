@@ -6,7 +6,7 @@ use bodega_domain::{
     Failure,
     id::OrderId,
     limits::LIST_LIMIT_MAX,
-    message::{order, order::List, payment, replicator::Edges},
+    message::{inventory, order, order::List, payment, replicator::Edges},
 };
 use maud::{Markup, html};
 
@@ -60,9 +60,10 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
 
 /// Each part stands alone: a service that does not answer takes its own part of the page and no more.
 async fn attention(visit: &Visit) -> Markup {
-    let (payments, orders, edges, services) = tokio::join!(
+    let (payments, orders, stock, edges, services) = tokio::join!(
         visit.ask(payment::Exceptions::default()),
         visit.ask(order::Exceptions::default()),
+        visit.ask(inventory::Exceptions::default()),
         visit.ask(Edges {}),
         health(&visit.context)
     );
@@ -94,6 +95,20 @@ async fn attention(visit: &Visit) -> Markup {
                         time(one.opened_at),
                         close_form(visit, "orders", &one.id, &one.kind),
                     ]).collect(), "None. Every order goes its way."))
+                }
+            }
+        }
+        section aria-labelledby="short" {
+            h2 id="short" { "Stock to look at" }
+            @match stock {
+                Err(failure) => { (unread(&failure)) }
+                Ok(page) => {
+                    (table("Promised beyond what was counted", &["SKU number", "Missing", "Since", "Where"], page.items.iter().map(|one| vec![
+                        html! { (one.sku_no) },
+                        html! { (one.short) },
+                        time(one.opened_at),
+                        html! { code { (one.location) } },
+                    ]).collect(), "None. What is promised is there."))
                 }
             }
         }

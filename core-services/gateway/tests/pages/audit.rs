@@ -55,6 +55,25 @@ pub(crate) async fn what_a_person_looked_at_is_closed_with_their_name(shop: &Sho
     }
 }
 
+pub(crate) async fn stock_that_is_promised_and_not_there_is_shown_until_it_is(shop: &Shop) {
+    let admin = Browser::signed_in(shop, "/admin", ADMIN).await;
+    let nothing = "None. What is promised is there.";
+    assert!(admin.get("/admin").await.body.contains(nothing));
+    let inventory = shop.core.pool("inventory").await;
+    let open = "insert into exception (id, sku_no, location, merchant, opened_at)
+                select gen_random_uuid(), sku_no, location, merchant, now() from stock order by sku_no, location limit 1";
+    sqlx::query(open).execute(&inventory).await.unwrap();
+    let page = admin.get("/admin").await.body;
+    assert!(page.contains("Stock to look at") && !page.contains(nothing), "{page}");
+    let (token, merchant) = (shop.token(ADMIN).await, shop.token(MERCHANT).await);
+    let (status, body) = shop.api(Method::GET, "/api/v1/stock/exceptions", &token).await;
+    let listed = serde_json::from_str::<Value>(&body).unwrap()["items"].as_array().unwrap().len();
+    assert_eq!((status, listed), (200, 1), "{body}");
+    assert_eq!(shop.api(Method::GET, "/api/v1/stock/exceptions", &merchant).await.0, 403);
+    sqlx::query("update exception set closed_at = now()").execute(&inventory).await.unwrap();
+    assert!(admin.get("/admin").await.body.contains(nothing));
+}
+
 pub(crate) async fn the_api_tells_who_changed_what(shop: &Shop) {
     let token = shop.token(ADMIN).await;
     let read = |path: &'static str| {

@@ -33,6 +33,7 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     texts_and_prices_are_changed_and_the_tax_class_stays(&shop).await;
     stock_is_corrected_once_for_each_form(&shop).await;
     audit::what_a_person_looked_at_is_closed_with_their_name(&shop).await;
+    audit::stock_that_is_promised_and_not_there_is_shown_until_it_is(&shop).await;
     audit::the_api_tells_who_changed_what(&shop).await;
     hostile_forms_get_a_clear_page(&shop).await;
     after_signing_out_the_cookie_is_worth_nothing(&shop).await;
