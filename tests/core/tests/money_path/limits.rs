@@ -45,14 +45,10 @@ async fn a_buyer_has_at_most_two_unpaid_orders_and_paying_makes_room() {
     shop.close().await;
 }
 
-/// Commits and statements of a role, from the server's own statistics.
-async fn commits(pool: &sqlx::PgPool) -> i64 {
-    let mut connection = pool.acquire().await.unwrap();
-    sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
-    sqlx::query_scalar("select xact_commit from pg_stat_database where datname = current_database()")
-        .fetch_one(&mut *connection)
-        .await
-        .unwrap()
+/// How many transactions wrote the rows of a table: rows of one transaction have one `xmin`.
+async fn transactions(pool: &sqlx::PgPool, table: &str) -> i64 {
+    let query = format!("select count(distinct xmin::text) from {table}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(pool).await.unwrap()
 }
 
 #[tokio::test]
@@ -63,8 +59,6 @@ async fn many_checkouts_share_their_commits() {
     for guest in &guests {
         quotes.push(shop.quote(guest, &[(WATER, 1)]).await);
     }
-    let pool = shop.core.pool("order").await;
-    let before = commits(&pool).await;
     let mut n = 0;
     let answers = futures_join(128, || {
         let (guest, quote) = (&guests[n], &quotes[n]);
@@ -78,10 +72,11 @@ async fn many_checkouts_share_their_commits() {
     let pending = shop.level(WATER).await.pending;
     assert_eq!(pending, 128);
     assert_eq!(shop.level(WATER).await.available, 2 * ON_HAND - 128);
-    // What runs beside it commits too, so this is an upper bound. One by one it would be three an order: hold, order, intent.
-    let spent = eventually("statistics", || async { Some(commits(&pool).await - before).filter(|n| *n > 0) }).await;
-    println!("{spent} commits for 128 orders");
-    assert!(spent < 128 * 2, "{spent} commits for 128 orders");
+    // How large batches grow depends on how fast checkouts come; on a machine that is busy elsewhere they come in dribs.
+    let holds = transactions(&shop.core.pool("inventory").await, "hold").await;
+    let orders = transactions(&shop.core.pool("order").await, "claim").await;
+    println!("128 orders: {holds} transactions of holds, {orders} of orders");
+    assert!(holds < 32 && orders < 32, "{holds} transactions of holds and {orders} of orders for 128 checkouts");
     assert_eq!(code(&shop.place(&guests[0], shop.order(&quotes[0], "other", "card_ok")).await), Some(Code::QuoteUsed));
     shop.close().await;
 }
