@@ -3,10 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_nats::RequestErrorKind;
 use bodega_stack::{Nats, NatsOptions, Tools, free_port, silent};
 use futures::StreamExt;
 
 use crate::edge::{Edge, eventually};
+
+/// Returns when the server has taken in all that the client said. Flushing only says that it was sent; an answer on the
+/// same connection says that it was read.
+pub(crate) async fn heard(client: &async_nats::Client) {
+    let answer = client.request("nobody.v1.home", "".into()).await;
+    assert!(answer.is_err_and(|error| error.kind() == RequestErrorKind::NoResponders), "the server says: nobody");
+}
 
 pub(crate) struct Bus {
     pub(crate) nats: Nats,
@@ -56,7 +64,7 @@ impl Bus {
 
     async fn shouting_service_of(&self, client: async_nats::Client) -> Arc<AtomicU32> {
         let mut requests = client.subscribe("shout.v1.say").await.expect("subscribes");
-        client.flush().await.expect("is known to the server");
+        heard(&client).await;
         let served = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&served);
         tokio::spawn(async move {
@@ -107,7 +115,7 @@ async fn nobody_listening_is_told_from_nobody_answering() {
 
     let client = async_nats::connect(bus.nats.url()).await.expect("connects");
     let mut silent = client.subscribe("silent.v1.say").await.expect("subscribes");
-    client.flush().await.expect("is known to the server");
+    heard(&client).await;
     let (status, why) = edge.post("/ask/silent.v1.say?ms=300", "soap").await;
     assert_eq!(status, 202, "{why}");
     assert!(silent.next().await.is_some(), "it was delivered");

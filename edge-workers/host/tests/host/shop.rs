@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use futures::StreamExt;
 
-use crate::core_link::Bus;
+use crate::core_link::{Bus, heard};
 use crate::edge::{Component, Edge};
 
 const EDGE: &str = "edge-under-test";
@@ -186,7 +186,7 @@ async fn a_fault_that_the_host_answers_has_the_id_under_which_the_core_was_asked
     let bus = Bus::start().await;
     let client = async_nats::connect(bus.nats.url()).await.expect("connects");
     let mut silent = client.subscribe("identity.v1.sign_in").await.expect("subscribes");
-    client.flush().await.expect("is known to the server");
+    heard(&client).await;
     let settings = settings().replace("nats://127.0.0.1:1", &bus.nats.url());
     let edge = Edge::with(Component::Shop, &format!("{settings}[limits]\nrequest_s = 1\n")).await;
     let wish = edge.client.post(edge.url("/api/v1/session")).header("content-type", "application/json");
