@@ -9,7 +9,6 @@ use bodega_domain::{
 };
 use bodega_platform::sqlx;
 use bodega_test_core::code;
-use bodega_tests::eventually;
 
 use crate::{
     place::futures_join,
