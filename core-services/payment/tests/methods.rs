@@ -12,10 +12,10 @@ async fn a_good_card_is_authorised_then_captured_and_the_books_balance() {
     let order = world.pay(1_000, "card_ok").await;
     let state = world.until_status(order, PaymentStatus::Authorised).await;
     assert_eq!((state.amounts.authorised.amount(), state.amounts.captured.amount()), (1_000, 0));
-    assert!(world.balances().await.is_empty(), "authorised money is nobody's yet");
+    assert!(world.balances_without_fees().await.is_empty(), "authorised money is nobody's yet");
     world.capture(order).await;
     world.until_status(order, PaymentStatus::Captured).await;
-    let balances = world.balances().await;
+    let balances = world.balances_without_fees().await;
     assert_eq!(balances["provider_clearing"], 1_000);
     assert_eq!(balances["tax_payable"], -100);
     assert_eq!(balances["platform_fee"], -45);
@@ -88,7 +88,7 @@ async fn duplicates_in_disorder_change_nothing() {
     .await;
     let state = world.state(order).await;
     assert_eq!((state.status, state.amounts.captured.amount()), (PaymentStatus::Captured, 1_000));
-    assert_eq!(world.balances().await["provider_clearing"], 1_000);
+    assert_eq!(world.balances_without_fees().await["provider_clearing"], 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +102,7 @@ async fn a_silent_card_stays_in_processing_and_cannot_be_cancelled_until_it_spea
     let reference = world.reference(order).await;
     world.control(&format!("intents/{reference}/refuse"), json!({})).await;
     world.until(order, "cancelled once the provider has spoken", |state| state.cancelled).await;
-    assert!(world.balances().await.is_empty());
+    assert!(world.balances_without_fees().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +116,7 @@ async fn a_capture_that_fails_is_told_and_the_rest_is_cancelled() {
     assert!(world.capture(order).await.capture_failed, "it is not tried again");
     world.cancel(order).await;
     world.until_status(order, PaymentStatus::Cancelled).await;
-    assert!(world.balances().await.is_empty());
+    assert!(world.balances_without_fees().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +126,7 @@ async fn a_dispute_holds_the_payout_back() {
     world.until_status(order, PaymentStatus::Authorised).await;
     world.capture(order).await;
     world.until_status(order, PaymentStatus::Disputed).await;
-    let balances = world.balances().await;
+    let balances = world.balances_without_fees().await;
     assert_eq!((balances.get("merchant_payable"), balances["merchant_held"]), (None, -855));
     assert_eq!((balances.get("provider_clearing"), balances["dispute_receivable"]), (None, 1_000));
 }

@@ -210,6 +210,16 @@ impl World {
         order
     }
 
+    /// The balances as they would be without the provider's fees: those are booked whenever its report is read, which may
+    /// be at any moment.
+    pub(crate) async fn balances_without_fees(&self) -> BTreeMap<String, i64> {
+        let mut balances = self.balances().await;
+        let fees = balances.remove("provider_fees").unwrap_or(0);
+        *balances.entry("provider_clearing".to_owned()).or_default() += fees;
+        balances.retain(|_, balance| *balance != 0);
+        balances
+    }
+
     /// Balances by account, all merchants together.
     pub(crate) async fn balances(&self) -> BTreeMap<String, i64> {
         let balances: Vec<Balance> = self.core.ask(Balances::default()).await.unwrap();
