@@ -57,6 +57,10 @@ pub const PAYMENT_DEADLINE_CHALLENGE_MIN: i64 = 30;
 pub const PROVIDER_SILENCE_HOURS: i64 = 6;
 /// Days for which a guest's order link works.
 pub const ORDER_LINK_DAYS: i64 = 90;
+/// E-mails that may be told through an order link within [`LINK_WRONG_EMAILS_MIN`] before it listens no more.
+pub const LINK_WRONG_EMAILS_MAX: i32 = 5;
+/// Minutes for which wrong e-mails count.
+pub const LINK_WRONG_EMAILS_MIN: i64 = 60;
 /// Items of a listing page by default.
 pub const LIST_LIMIT_DEFAULT: u32 = 24;
 /// Items of a listing page at most.

@@ -18,6 +18,7 @@
 //! | `identity.v1.{account,update}` | the asker's own account |
 //! | `identity.v1.{put_user,users}` | accounts, for admins and the seed |
 //! | `identity.v1.role_changes` | who gave whom which roles, for admins |
+//! | `identity.v1.email_of` | an account's e-mail, for the order service |
 //! | `identity.v1.{revoked,public_keys}` | what other services need to verify sessions |
 //! | publishes | `evt.identity.v1.session_revoked` |
 //! | asks | `catalog.v1.put_views`: the public keys, for edges |
@@ -76,6 +77,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(state.clone(), requests::sign_out::sign_out)
         .on(state.clone(), requests::account::account)
         .on(state.clone(), requests::update::update)
+        .on(state.clone(), requests::email_of::email_of)
         .on(state.clone(), requests::revoked::revoked)
         .on(state.clone(), requests::public_keys::public_keys)
         .on(state.clone(), requests::put_user::put_user)

@@ -8,14 +8,15 @@
 //! | --- | --- | --- |
 //! | `order.v1.place` | edges | hold → commit → intent, in batches |
 //! | `order.v1.outcome` | edges | what became of an idempotency key |
-//! | `order.v1.{get,list,history,open_link}` | edges, gateway | reads |
+//! | `order.v1.{get,list,history}` | edges, gateway | reads |
 //! | `order.v1.{pay,cancel,return}` | edges, gateway | the shopper's commands |
+//! | `order.v1.{open_link,renew_link,cancel_by_link,adopt}` | edges, gateway | a guest's secret link, and a guest who signs in |
 //! | `order.v1.{exceptions,close_exception}` | gateway | what a person has to look at, and that somebody has |
 //! | `order.v1.abandon` | inventory | exists, or a tombstone makes sure it never will |
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
-//! It asks `inventory.v1.{hold,post,void,unpost}` and `payment.v1.{open,state,capture,cancel,refund,attempt}`, and
-//! tells `evt.order.v1.{placed,status_changed}`.
+//! It asks `inventory.v1.{hold,post,void,unpost}`, `payment.v1.{open,state,capture,cancel,refund,attempt}` and
+//! `identity.v1.email_of`, and tells `evt.order.v1.{placed,status_changed}`.
 
 mod attempts;
 mod content;
@@ -81,7 +82,10 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::read::get)
         .on(orders.clone(), requests::read::list)
         .on(orders.clone(), requests::read::history)
-        .on(orders.clone(), requests::read::open_link)
+        .on(orders.clone(), requests::link::open_link)
+        .on(orders.clone(), requests::link::renew_link)
+        .on(orders.clone(), requests::link::cancel_by_link)
+        .on(orders.clone(), requests::link::adopt)
         .on(orders.clone(), requests::command::pay)
         .on(orders.clone(), requests::command::cancel)
         .on(orders.clone(), requests::command::give_back)

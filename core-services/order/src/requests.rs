@@ -2,6 +2,7 @@
 
 pub(crate) mod command;
 pub(crate) mod exceptions;
+pub(crate) mod link;
 pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod told;
@@ -100,9 +101,10 @@ fn amounts_of(amounts: PaymentAmounts, part: Money, whole: Money) -> PaymentAmou
 
 /// An order as its owner sees it. A guest's own order carries its secret link.
 pub(crate) fn view(orders: &Orders, order: StoredOrder, own: bool) -> OrderView {
-    let guest = matches!(order.content.owner, Owner::Guest(_));
-    let link =
-        if own && guest { read::link_secret(orders, order.id).map(|s| format!("/o/{}/{s}", order.id)) } else { None };
+    // An adopted order is the account's, whoever asked for its quote.
+    let guest = matches!(order.owner.parse(), Ok(Owner::Guest(_)));
+    let secret = if own && guest { link::secret(orders, &order) } else { None };
+    let link = secret.map(|secret| format!("/o/{}/{secret}", order.id));
     OrderView {
         id: order.id,
         number: order.number,

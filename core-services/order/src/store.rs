@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod exceptions;
+pub(crate) mod link;
 pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod saga;

@@ -10,6 +10,7 @@ use bodega_domain::{
 use crate::{
     cart,
     core_link::{AskError, ask},
+    orders,
     platform::Platform,
     session::{self, Shopper},
     visit::Visit,
@@ -50,8 +51,12 @@ pub(crate) async fn sign_in<P: Platform>(visit: &Visit<'_, P>, wish: SignIn) -> 
 }
 
 async fn arrive<P: Platform>(visit: &Visit<'_, P>, opened: &SessionOpened) {
+    let guest = session::guest(visit).await;
     session::open(visit, opened);
     cart::sign_in(visit, opened, &opened.token).await;
+    if let Some(guest) = guest {
+        orders::adopt(visit, &opened.token, guest).await;
+    }
 }
 
 /// Signs out. The cookies go in any case; whether the core knows is in the result.

@@ -7,7 +7,9 @@ use bodega_domain::{
     limits::{ORDER_LINK_DAYS, PLACE_WAIT_MS},
     message::{
         Page,
-        order::{Cancel, Get, List, OpenLink, Pay, PaymentChoice, Return, ReturnAnswer},
+        order::{
+            Adopt, Cancel, CancelByLink, Get, List, OpenLink, Pay, PaymentChoice, RenewLink, Return, ReturnAnswer,
+        },
     },
     order::OrderView,
 };
@@ -53,7 +55,7 @@ pub(crate) async fn list<P: Platform>(
 pub(crate) struct Shown {
     /// The order.
     pub(crate) order: OrderView,
-    /// A secret link alone: enough to look, not to change.
+    /// A secret link alone: enough to look, and with the order's e-mail to call it off.
     pub(crate) by_link: bool,
 }
 
@@ -132,6 +134,46 @@ pub(crate) async fn cancel<P: Platform>(
     let reason = checked_reason(reason)?;
     let request = Cancel { order, key, reason };
     ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
+}
+
+/// Cancels through the link that this browser has opened: the e-mail of the order is the proof.
+pub(crate) async fn cancel_by_link<P: Platform>(
+    visit: &Visit<'_, P>,
+    order: OrderId,
+    key: String,
+    email: String,
+    reason: Option<String>,
+) -> Result<OrderView, Failure> {
+    let secret = link(visit, order).ok_or_else(not_found)?;
+    let reason = checked_reason(reason)?;
+    let mut v = Validation::new();
+    v.check(bodega_domain::address::is_email(email.trim()), "/email", "email", "This is not an e-mail address.");
+    v.finish()?;
+    let request = CancelByLink { order, secret, email, key, reason };
+    ask(visit, None, &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
+}
+
+/// Makes the order's link anew, so that one that was seen by somebody else opens nothing any more.
+pub(crate) async fn renew_link<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: &Shopper,
+    order: OrderId,
+) -> Result<OrderView, Failure> {
+    ask(visit, Some(&shopper.token), &RenewLink { order }, COMMAND_MS)
+        .await
+        .map_err(|error| error.of_command("The link may be new or not: open the order again to see it."))
+}
+
+/// What this browser has ordered as a guest with the account's e-mail becomes the account's. It can be told twice, so
+/// a lost answer is asked for again; what fails then is logged, and the order stays with its link.
+pub(crate) async fn adopt<P: Platform>(visit: &Visit<'_, P>, token: &str, guest: String) {
+    let adopt = Adopt { guest };
+    for _ in 0..2 {
+        match ask(visit, Some(token), &adopt, READ_MS).await {
+            Ok(_) => return,
+            Err(error) => visit.warn("adopt", error.of_read().code.as_str()),
+        }
+    }
 }
 
 /// Sends goods back.

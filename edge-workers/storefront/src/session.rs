@@ -145,6 +145,14 @@ pub(crate) async fn for_cart<P: Platform>(visit: &Visit<'_, P>) -> Result<Option
     }
 }
 
+/// The token of the guest that this request comes from, for what that guest leaves behind on signing in.
+pub(crate) async fn guest<P: Platform>(visit: &Visit<'_, P>) -> Option<String> {
+    match claim(visit).await {
+        Ok(Claim::Valid(shopper)) if shopper.account().is_none() => Some(shopper.token),
+        _ => None,
+    }
+}
+
 /// The signed-in account.
 ///
 /// # Errors

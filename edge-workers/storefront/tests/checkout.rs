@@ -234,10 +234,68 @@ fn a_guest_s_link_opens_the_order_elsewhere_and_leaves_the_secret_behind() {
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
     let page = elsewhere.get(&format!("/orders/{id}"));
     assert_eq!(page.status, 200);
-    assert!(!page.text().contains("Call the order off"), "a link is for looking");
+    assert!(!page.text().contains("Make a new link"), "who only has the link cannot take it from the others");
     assert_eq!(Client::new(&edge).get(&format!("/o/{id}/wrong-secret")).status, 404);
     let logged = edge.log_lines().join("\n");
     assert!(!logged.contains("0123456789abcdef"), "the secret is in no log line");
+}
+
+#[test]
+fn who_has_the_link_and_the_e_mail_calls_the_order_off() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    let mut unpaid = checkout(&quote);
+    unpaid["payment"]["method"] = json!("card_refused");
+    let order = shopper.json_keyed("/api/v1/checkout", "k", &unpaid).json();
+    let (link, id) = (order["link"].as_str().unwrap(), order["id"].as_str().unwrap());
+    let (path, mail) = (format!("/orders/{id}"), json!({"email": "ada@example.org"}));
+    let cancel = format!("/api/v1/orders/{id}/cancel");
+    let mut elsewhere = Client::new(&edge);
+    assert_eq!(elsewhere.json_keyed(&cancel, "c", &mail).code(), "order_not_found", "no link was opened here");
+    elsewhere.get(link);
+    let page = elsewhere.get(&path);
+    let mut typed =
+        vec![("action", "cancel_by_link"), ("key", ""), ("email", "grace@example.org"), ("reason", "changed_mind")];
+    let key = page.field("key");
+    typed[1].1 = &key;
+    let wrong = elsewhere.form(&path, &typed);
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text().contains("Not the order's."));
+    typed[2].1 = "no e-mail";
+    assert!(elsewhere.form(&path, &typed).text().contains("This is not an e-mail address."));
+    typed[2].1 = "ada@example.org";
+    assert!(elsewhere.form_follow(&path, &typed).text().contains("This order was called off"));
+    assert_eq!(elsewhere.json_keyed(&cancel, "again", &mail).json()["status"], "cancelled");
+}
+
+#[test]
+fn a_guest_makes_the_link_anew() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    let order = shopper.json_keyed("/api/v1/checkout", "k", &checkout(&quote)).json();
+    let path = format!("/orders/{}", order["id"].as_str().unwrap());
+    let page = shopper.get(&path);
+    let fields = [("action", "renew_link"), ("key", &page.field("key"))];
+    let renewed = shopper.form_follow(&path, &fields);
+    assert!(renewed.text().contains("fedcba9876543210") && !renewed.text().contains("0123456789abcdef"));
+    let answer = shopper.send("POST", &format!("/api/v1{path}/link"), &[("origin", "https://evil.example")], b"");
+    assert_eq!(answer.code(), "origin_forbidden");
+    assert_eq!(Client::new(&edge).send("POST", &format!("/api/v1{path}/link"), &[], b"").code(), "unauthenticated");
+}
+
+#[test]
+fn a_guest_who_signs_in_takes_the_orders_along() {
+    let edge = Edge::stocked();
+    let (mut shopper, quote) = with_quote(&edge);
+    let order = shopper.json_keyed("/api/v1/checkout", "k", &checkout(&quote)).json();
+    let lost = Failure::from(Code::Internal);
+    edge.core.refuse.replace(Some(("order.v1.adopt".into(), lost)));
+    let ada = json!({"email": "ada@example.org", "password": "correct horse"});
+    assert_eq!(shopper.json("POST", "/api/v1/session", &ada).status, 200);
+    let taken: Vec<_> = edge.core.taken_over.borrow().iter().map(ToString::to_string).collect();
+    assert_eq!(taken, [order["id"].as_str().unwrap()], "asked again when the first answer was none");
+    assert_eq!(shopper.json("POST", "/api/v1/session", &ada).status, 200);
+    assert_eq!(edge.core.taken_over.borrow().len(), 1, "an account leaves no guest behind");
 }
 
 #[test]

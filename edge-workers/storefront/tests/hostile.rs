@@ -39,6 +39,7 @@ const PATHS: &[&str] = &[
     "/api/v1/orders/ord_00000000000000000000000001/payments",
     "/api/v1/orders/ord_00000000000000000000000001/cancel",
     "/api/v1/orders/ord_00000000000000000000000001/returns",
+    "/api/v1/orders/ord_00000000000000000000000001/link",
     "/api/v1/session",
     "/api/v1/session/refresh",
     "/api/v1/register",

@@ -231,6 +231,7 @@ fn real_answers_and_requests_are_as_the_document_says() {
         &format!("{at}/cancel"),
         Some(&json!({"reason": "changed my mind"})),
     );
+    real(&mut c, "post", "/api/v1/orders/{id}/link", &format!("{at}/link"), None);
     let grace = json!({"email": "grace@example.org", "password": "long enough", "name": "Grace"});
     real(&mut c, "post", "/api/v1/register", "/api/v1/register", Some(&grace));
     real(&mut c, "delete", "/api/v1/session", "/api/v1/session", None);

@@ -96,6 +96,21 @@ pub struct AccountView {
     pub address: Option<Address>,
 }
 
+/// The e-mail of an account; asked by the service that compares it with an order's.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct EmailOf {
+    /// Whose.
+    pub account: AccountId,
+}
+
+/// Answer of [`EmailOf`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AccountEmail {
+    /// Absent when there is no such account, or no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
 /// Whether sessions have been revoked; asked by services for what reaches the core.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Revoked {
@@ -185,6 +200,7 @@ requests! {
     SignOut => "identity.v1.sign_out", Done;
     Account => "identity.v1.account", AccountView;
     Update => "identity.v1.update", AccountView;
+    EmailOf => "identity.v1.email_of", AccountEmail;
     Revoked => "identity.v1.revoked", RevokedPage;
     PublicKeys => "identity.v1.public_keys", Vec<PublicKey>;
     PutUser => "identity.v1.put_user", AccountView;

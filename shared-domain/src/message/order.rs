@@ -145,6 +145,43 @@ pub struct OpenLink {
     pub secret: String,
 }
 
+/// Makes a guest's link anew: every older one opens nothing from now on. For its owner and admins.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RenewLink {
+    /// Which order.
+    pub order: OrderId,
+}
+
+/// Cancels through a guest's link: who has it and knows the order's e-mail may.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CancelByLink {
+    /// Which order.
+    pub order: OrderId,
+    /// The secret of the link.
+    pub secret: String,
+    /// The e-mail that the order was placed with.
+    pub email: String,
+    /// The shopper's idempotency key; its scope is the order.
+    pub key: String,
+    /// Why: one of [`CANCEL_REASONS`], kept in the history.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Takes over what a guest has ordered with the account's e-mail, for the account that asks.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Adopt {
+    /// The token of the guest's session: the browser that ordered still has it.
+    pub guest: String,
+}
+
+/// Answer of [`Adopt`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// The orders that are the account's since now; none of them on a repetition.
+    pub orders: Vec<OrderId>,
+}
+
 /// Inventory asks: may these holds be voided? The order exists, or a tombstone makes sure it never will.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Abandon {
@@ -244,6 +281,9 @@ requests! {
     Cancel => "order.v1.cancel", OrderView;
     Return => "order.v1.return", ReturnAnswer;
     OpenLink => "order.v1.open_link", OrderView;
+    RenewLink => "order.v1.renew_link", OrderView;
+    CancelByLink => "order.v1.cancel_by_link", OrderView;
+    Adopt => "order.v1.adopt", Adopted;
     Abandon => "order.v1.abandon", Vec<AbandonVerdict>;
     PaymentChanged => "order.v1.payment_changed", Done;
     History => "order.v1.history", Vec<HistoryEntry>;

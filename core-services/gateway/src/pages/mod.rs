@@ -47,6 +47,7 @@ pub(crate) fn routes() -> Router<Context> {
             Desk::Merchant => router,
             Desk::Admin => router
                 .route(&at("/orders/{order}/cancel"), write(desk, orders::cancel))
+                .route(&at("/orders/{order}/link"), write(desk, orders::renew_link))
                 .route(&at("/exceptions/payments/{exception}/close"), write(desk, home::close_payment))
                 .route(&at("/exceptions/orders/{exception}/close"), write(desk, home::close_order))
                 .route(&at("/services"), read(desk, services::show)),

@@ -6,7 +6,7 @@ use bodega_domain::{
     Code, Failure,
     id::OrderId,
     message::{
-        order::{CANCEL_REASONS, Cancel, Get, History, HistoryEntry, List},
+        order::{CANCEL_REASONS, Cancel, Get, History, HistoryEntry, List, RenewLink},
         payment::{TransferView, TransfersOf},
     },
     order::{OrderStatus, OrderView},
@@ -113,6 +113,7 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
             }
         }
         @if visit.is_admin() && may_be_cancelled(order.status) { (cancel_form(&visit, &order)) }
+        @if visit.is_admin() { (link_form(&visit, &order)) }
     };
     Ok(Page::new(format!("Order {}", order.number), body))
 }
@@ -226,6 +227,26 @@ fn cancel_form(visit: &Visit, order: &OrderView) -> Markup {
             }
         }
     }
+}
+
+/// Whether a guest ordered is in the history alone; for an account's order a new link changes nothing.
+fn link_form(visit: &Visit, order: &OrderView) -> Markup {
+    html! {
+        section aria-labelledby="link" {
+            h2 id="link" { "Guest's link" }
+            form.sheet method="post" action=(visit.at(format_args!("/orders/{}/link", order.id))) {
+                p.fine { "If somebody else has seen it: every link that was given out opens nothing from then on. The guest finds the new one on the order's page." }
+                button.button type="submit" { "Undo the link" }
+            }
+        }
+    }
+}
+
+pub(crate) async fn renew_link(visit: Arc<Visit>) -> Result<Done, Failure> {
+    let order: OrderId = visit.part("order")?;
+    let now = visit.ask(RenewLink { order }).await?;
+    let said = format!("The guest's link of order {} is another one now.", now.number);
+    Ok(Done { to: visit.at(format_args!("/orders/{order}")), said })
 }
 
 pub(crate) async fn cancel(visit: Arc<Visit>) -> Result<Done, Failure> {

@@ -24,6 +24,7 @@ use crate::{
     store::{
         self, Entry,
         attempts::NewAttempt,
+        read::StoredOrder,
         saga::{KeyOutcome, LockedSaga},
     },
 };
@@ -196,6 +197,17 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
         return Err(Code::OrderNotFound.into());
     }
     let who = call.principal.owner().map_or_else(|| stored.owner.clone(), |owner| owner.to_string());
+    let stored = call_off(&orders, &call, &request, &who).await?;
+    visible(&orders, &call.principal, stored).ok_or_else(|| Code::OrderNotFound.into())
+}
+
+/// Calls an order off for somebody who may, and answers it as it is then.
+pub(super) async fn call_off(
+    orders: &Orders,
+    call: &Call,
+    request: &Cancel,
+    who: &str,
+) -> Result<StoredOrder, Failure> {
     let reason = request.reason.as_deref().map(known_reason).transpose()?;
     // Without a reason as it was before there were any, so that a key of then still is the same.
     let print = match reason {
@@ -204,18 +216,17 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
     };
     let asked = reason.map(|reason| {
         let data = serde_json::json!({ "reason": reason });
-        Entry { order: request.order, what: "cancel_requested", who: who.clone(), data }
+        Entry { order: request.order, what: "cancel_requested", who: who.to_owned(), data }
     });
-    let (_, commands) = decide(&orders, request.order, &who, &request.key, print, Input::Cancel, asked).await?;
+    let (_, commands) = decide(orders, request.order, who, &request.key, print, Input::Cancel, asked).await?;
     if !commands.is_empty() {
         drive::follow(&orders.sagas, &call.context, commands).await?;
     }
-    let stored = until_ended(&orders, request.order).await?;
-    visible(&orders, &call.principal, stored).ok_or_else(|| Code::OrderNotFound.into())
+    until_ended(orders, request.order).await
 }
 
 /// The order once it has ended, or as it is after a moment: the saga goes on without the asker.
-async fn until_ended(orders: &Orders, id: OrderId) -> Result<store::read::StoredOrder, Failure> {
+async fn until_ended(orders: &Orders, id: OrderId) -> Result<StoredOrder, Failure> {
     let patience = std::time::Duration::from_millis(u64::from(PLACE_WAIT_MS));
     let until = tokio::time::Instant::now() + patience;
     let mut stored = load(orders, id).await?;

@@ -1,4 +1,4 @@
-//! `order.v1.{get,list,history,open_link}`: reads.
+//! `order.v1.{get,list,history}`: reads.
 
 use bodega_domain::{
     Code, Failure, Timestamp,
@@ -6,30 +6,18 @@ use bodega_domain::{
     limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     message::{
         Page,
-        order::{Get, History, HistoryEntry, List, OpenLink},
+        order::{Get, History, HistoryEntry, List},
     },
     order::OrderView,
     principal::Principal,
-    token::base64url,
 };
 use bodega_platform::{Call, DatabaseError};
 
-use super::{load, owner_of, sees_all, view, visible};
+use super::{load, owner_of, sees_all, visible};
 use crate::{Orders, store, store::read::Whose};
 
-/// Bytes of a link's secret: 128 bits.
-const LINK_SECRET_BYTES: usize = 16;
 /// Bytes of a page's orders: with the largest order on top an answer stays below `MESSAGE_BYTES_MAX`.
 const PAGE_BYTES_MAX: usize = 700 * 1024;
-/// Links of the first generation; a leaked one is undone by the next.
-const LINK_GENERATION: u32 = 1;
-
-/// The secret of a guest's order link.
-pub(crate) fn link_secret(orders: &Orders, id: OrderId) -> Option<String> {
-    let data = format!("{id}/{LINK_GENERATION}");
-    let digest = orders.context.config().keys.order_link.digest("order_link", data.as_bytes())?;
-    digest.get(..LINK_SECRET_BYTES).map(base64url)
-}
 
 pub(crate) async fn get(orders: Orders, call: Call, request: Get) -> Result<OrderView, Failure> {
     let stored = load(&orders, request.order).await?;
@@ -100,24 +88,8 @@ pub(crate) async fn history(orders: Orders, call: Call, request: History) -> Res
 fn of_merchant(entry: HistoryEntry, owner: &str) -> HistoryEntry {
     let who = match entry.who {
         who if who.starts_with("service:") => who,
-        who if who == owner => "buyer".to_owned(),
+        who if who == owner || who.starts_with("link:") => "buyer".to_owned(),
         _ => "staff".to_owned(),
     };
     HistoryEntry { who, data: serde_json::json!({}), ..entry }
-}
-
-pub(crate) async fn open_link(orders: Orders, _call: Call, request: OpenLink) -> Result<OrderView, Failure> {
-    let expected = link_secret(&orders, request.order).ok_or_else(Failure::internal)?;
-    let not_found = || Failure::from(Code::OrderNotFound);
-    // Compared as digests: how much of a guess is right shows in no duration.
-    let digest = |text: &str| bodega_domain::token::sha256(text.as_bytes());
-    if digest(&expected) != digest(&request.secret) {
-        return Err(not_found());
-    }
-    let stored = load(&orders, request.order).await?;
-    let until = stored.placed_at.plus_days(bodega_domain::limits::ORDER_LINK_DAYS);
-    if orders.context.clock().now() >= until {
-        return Err(not_found());
-    }
-    Ok(view(&orders, stored, false))
 }

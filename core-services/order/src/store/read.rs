@@ -29,6 +29,7 @@ pub(crate) struct StoredOrder {
     pub(crate) payment: PaymentView,
     pub(crate) payment_revision: i64,
     pub(crate) placed_at: Timestamp,
+    pub(crate) link_generation: i32,
 }
 
 fn stored(row: &PgRow) -> Result<StoredOrder, sqlx::Error> {
@@ -43,6 +44,7 @@ fn stored(row: &PgRow) -> Result<StoredOrder, sqlx::Error> {
         payment: json(row, "payment")?,
         payment_revision: row.try_get("payment_revision")?,
         placed_at: timestamp(row, "placed_at")?,
+        link_generation: row.try_get("link_generation")?,
     })
 }
 

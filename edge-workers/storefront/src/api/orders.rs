@@ -28,6 +28,9 @@ pub(crate) struct CancelIn {
     /// One of `changed_mind`, `wrong_item`, `too_late`, `out_of_stock`, `fraud`, `other`.
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    /// The order's e-mail, for who has opened its link and has no session that ordered it.
+    #[serde(default)]
+    pub(crate) email: Option<String>,
 }
 
 /// Sending goods back.
@@ -88,8 +91,19 @@ pub(crate) async fn cancel<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answe
     } else {
         read::json(visit)?
     };
-    let (order, shopper) = (orders::id(id)?, owner(visit).await?);
+    let order = orders::id(id)?;
+    if let Some(email) = wish.email {
+        return respond::json(StatusCode::OK, &orders::cancel_by_link(visit, order, key, email, wish.reason).await?);
+    }
+    let shopper = owner(visit).await?;
     respond::json(StatusCode::OK, &orders::cancel(visit, &shopper, order, key, wish.reason).await?)
+}
+
+/// `POST /api/v1/orders/{id}/link`.
+pub(crate) async fn renew_link<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer {
+    read::same_origin_if_told(visit)?;
+    let (order, shopper) = (orders::id(id)?, owner(visit).await?);
+    respond::json(StatusCode::OK, &orders::renew_link(visit, &shopper, order).await?)
 }
 
 /// `POST /api/v1/orders/{id}/returns`.

@@ -39,7 +39,7 @@ pub(crate) async fn open_link<P: Platform>(visit: &Visit<'_, P>, id: &str, secre
     Ok(response)
 }
 
-/// `POST /orders/{id}`: pay again, cancel, send back.
+/// `POST /orders/{id}`: pay again, cancel, send back, make the link anew.
 pub(crate) async fn post<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer {
     let form = read::form(visit)?;
     let id = orders::id(id)?;
@@ -55,6 +55,10 @@ pub(crate) async fn post<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer 
 
 async fn act<P: Platform>(visit: &Visit<'_, P>, id: bodega_domain::id::OrderId, form: &Form) -> Result<(), Failure> {
     let key = read::checked_key(form.get("key"))?;
+    if form.get("action") == "cancel_by_link" {
+        orders::cancel_by_link(visit, id, key, form.get("email").to_owned(), form.optional("reason")).await?;
+        return Ok(());
+    }
     let shopper = session::current(visit).await?.ok_or_else(|| {
         Failure::new(Code::Unauthenticated, "Only the browser or the account that ordered can change the order.")
     })?;
@@ -65,6 +69,9 @@ async fn act<P: Platform>(visit: &Visit<'_, P>, id: bodega_domain::id::OrderId, 
         }
         "cancel" => {
             orders::cancel(visit, &shopper, id, key, form.optional("reason")).await?;
+        }
+        "renew_link" => {
+            orders::renew_link(visit, &shopper, id).await?;
         }
         "return" => {
             let lines = form
@@ -102,14 +109,16 @@ fn render<P: Platform>(visit: &Visit<'_, P>, shown: &Shown, refused: Option<&Fai
             aside.receipt aria-label="What you can do" {
                 (facts(order))
                 @if *by_link {
-                    p.fine { "You are looking through the order's link. Paying, calling off and sending back need the browser or the account that ordered." }
+                    @if can_cancel(order) { (cancel(visit, order, true)) }
+                    p.fine { "You are looking through the order's link. Paying and sending back need the browser or the account that ordered." }
                 } @else {
                     @if can_pay(order) { (pay(visit, order)) }
-                    @if can_cancel(order) { (cancel(visit, order)) }
+                    @if can_cancel(order) { (cancel(visit, order, false)) }
                     @if can_return(order) { (send_back(visit, order)) }
                 }
-                @if let Some(link) = order.link.as_deref().filter(|link| link.starts_with('/')) {
+                @if let Some(link) = order.link.as_deref().filter(|link| !by_link && link.starts_with('/')) {
                     p.fine { "Keep " a href=(link) { "this link" } " to look at the order from another device. Whoever has it can see the order." }
+                    (renew_link(visit, order))
                 }
             }
         }
@@ -238,8 +247,22 @@ fn pay<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
     form(visit, order, "pay", inside)
 }
 
-fn cancel<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
+fn renew_link<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
     let inside = html! {
+        p.fine { "The order gets another link, and the one from before opens nothing any more." }
+        button.button.quiet type="submit" { "Make a new link" }
+    };
+    html! { details.deed { summary { "Somebody else has the link" } (form(visit, order, "renew_link", inside)) } }
+}
+
+/// Who looks through a link says the order's e-mail, as a proof.
+fn cancel<P: Platform>(visit: &Visit<'_, P>, order: &OrderView, by_link: bool) -> Markup {
+    let action = if by_link { "cancel_by_link" } else { "cancel" };
+    let inside = html! {
+        @if by_link {
+            label for="email" { "The e-mail that you ordered with" }
+            input #email name="email" type="email" autocomplete="email" required maxlength="254" dir="ltr";
+        }
         label for="reason" { "Why, if you want to say" }
         select #reason name="reason" {
             option value="" { "I would rather not say" }
@@ -250,7 +273,7 @@ fn cancel<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
         }
         button.button.quiet type="submit" { "Yes, call it off" }
     };
-    html! { details.deed { summary { "Call the order off" } (form(visit, order, "cancel", inside)) } }
+    html! { details.deed { summary { "Call the order off" } (form(visit, order, action, inside)) } }
 }
 
 fn send_back<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {

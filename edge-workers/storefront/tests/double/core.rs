@@ -35,6 +35,8 @@ pub struct Core {
     pub more: RefCell<BTreeMap<bodega_domain::catalog::SkuNo, bodega_domain::catalog::SkuView>>,
     /// The next request on a subject is refused with this.
     pub refuse: RefCell<Option<(String, Failure)>>,
+    /// Orders that an account took over from a guest.
+    pub taken_over: RefCell<Vec<OrderId>>,
     /// Its clock is so far ahead of the edges'.
     pub ahead_ms: Cell<i64>,
 }
@@ -108,6 +110,33 @@ impl Core {
                 let link: order::OpenLink = parse(payload);
                 let order = self.orders.borrow().get(&link.order.to_string()).cloned();
                 to(order.filter(|_| link.secret == "0123456789abcdef").ok_or(Code::OrderNotFound)?)
+            }
+            order::RenewLink::SUBJECT => {
+                let renew: order::RenewLink = parse(payload);
+                session.ok_or(Code::Unauthenticated)?;
+                to(self.change(renew.order, |order| {
+                    order.link = order.link.as_ref().map(|_| format!("/o/{}/fedcba9876543210", order.id));
+                })?)
+            }
+            order::CancelByLink::SUBJECT => {
+                let cancel: order::CancelByLink = parse(payload);
+                if cancel.secret != "0123456789abcdef" {
+                    return Err(Code::OrderNotFound.into());
+                }
+                if cancel.email != EMAIL {
+                    return Err(Failure::from(Code::ValidationFailed).field("/email", "wrong", "Not the order's."));
+                }
+                to(self.change(cancel.order, |order| order.status = OrderStatus::Cancelled)?)
+            }
+            order::Adopt::SUBJECT => {
+                let adopt: order::Adopt = parse(payload);
+                let guest = verify_session(&adopt.guest, &guest_ring(), &[], now);
+                let (Some(Session::Account(_)), Ok(Session::Guest(_))) = (session, guest) else {
+                    return Err(Code::BadRequest.into());
+                };
+                let orders: Vec<_> = self.orders.borrow().values().map(|order| order.id).collect();
+                self.taken_over.borrow_mut().extend(orders.iter().copied());
+                to(order::Adopted { orders })
             }
             order::Pay::SUBJECT => {
                 let pay: order::Pay = parse(payload);

@@ -102,13 +102,21 @@ pub const OPERATIONS: &[Op] = &[
         key: Some(true),
         takes: Some("CancelIn"),
         gives: ("200", Some("Order")),
-        ..op("post", "/api/v1/orders/{id}/cancel", "Cancel what has not been sent")
+        ..op(
+            "post",
+            "/api/v1/orders/{id}/cancel",
+            "Cancel what has not been sent; through an opened link, with the order's e-mail",
+        )
     },
     Op {
         key: Some(true),
         takes: Some("ReturnIn"),
         gives: ("201", Some("Return")),
         ..op("post", "/api/v1/orders/{id}/returns", "Ask to send goods back")
+    },
+    Op {
+        gives: ("200", Some("Order")),
+        ..op("post", "/api/v1/orders/{id}/link", "Make a guest's link anew; every older one opens nothing from then on")
     },
     Op {
         takes: Some("SignInIn"),

@@ -403,6 +403,7 @@ pub struct PayIn {
 #[derive(ToSchema)]
 pub struct CancelIn {
     reason: Option<String>,
+    email: Option<String>,
 }
 
 #[derive(ToSchema)]

@@ -12,6 +12,7 @@ mod hanging;
 mod hostile;
 mod keys;
 mod limits;
+mod links;
 mod misfits;
 mod pages;
 mod payment;

@@ -25,7 +25,7 @@ use bodega_domain::{
     token::{GuestClaims, base64url, mint_guest},
 };
 use bodega_payment_simulator::{Options, Simulator};
-use bodega_platform::{Bus, Clock, Entropy, RequestContext};
+use bodega_platform::{Bus, Clock, Entropy, RequestContext, Service};
 use bodega_test_core::{Clocks, Core};
 use bodega_tests::eventually;
 
@@ -103,8 +103,19 @@ impl Shop {
         shop
     }
 
+    /// A shop where shoppers have accounts.
+    pub(crate) async fn open_with_accounts() -> Self {
+        let mut shop = Self::open_services(&[bodega_identity::service()], &[], Clocks::default()).await;
+        shop.stock().await;
+        shop
+    }
+
     /// A shop whose stock is not counted yet, and where these services run in a process of their own.
     pub(crate) async fn open_beside(apart: &[&str], clocks: Clocks) -> Self {
+        Self::open_services(&[], apart, clocks).await
+    }
+
+    async fn open_services(more_services: &[Service], apart: &[&str], clocks: Clocks) -> Self {
         // The provider has to know where the shop is before the shop starts, and the other way round: the port first.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let webhook_url = format!("http://{}/", listener.local_addr().unwrap());
@@ -122,7 +133,8 @@ impl Shop {
             bodega_order::service(),
             bodega_payment::service(),
         ];
-        let (apart, services): (Vec<_>, Vec<_>) = all.into_iter().partition(|service| apart.contains(&service.name));
+        let all = all.into_iter().chain(more_services.iter().copied());
+        let (apart, services): (Vec<_>, Vec<_>) = all.partition(|service| apart.contains(&service.name));
         let core = Core::open_beside(&services, &apart, &more, clocks).await;
         let hook_state = std::sync::Arc::new(Hook { bus: core.bus.clone(), clock: core.clock });
         let router = Router::new().route("/", post(hook)).with_state(hook_state);
