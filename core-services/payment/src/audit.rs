@@ -6,13 +6,19 @@ use bodega_domain::{
     Failure, Timestamp,
     id::{IntentId, OrderId},
 };
-use bodega_platform::{Context, DatabaseError, TransactionError};
+use bodega_platform::{Batcher, Context, DatabaseError, TransactionError};
 
 use crate::{
     changes::NewException,
-    limits::{CLEAN_EVERY_S, SETTLEMENT_EVERY_S, SETTLEMENT_PAGE, UNMATCHED_AFTER_MIN, WEBHOOK_DAYS},
+    engine::Command,
+    limits::{
+        CLEAN_EVERY_S, EARLY_EVERY_S, EARLY_HOURS, EARLY_TAKE_MAX, SETTLEMENT_EVERY_S, SETTLEMENT_PAGE,
+        UNMATCHED_AFTER_MIN, WEBHOOK_DAYS,
+    },
     provider::{Provider, Providers},
+    requests::webhook::taught,
     store,
+    work::Outcome,
 };
 
 /// Minutes by which a report is read again, for lines that arrive late.
@@ -69,6 +75,39 @@ async fn take_in(context: &Context, name: &str, provider: &dyn Provider, whole: 
     let unmatched = store::settlements::show_unmatched(pool, name, late, now, context.entropy()).await?;
     if unmatched > 0 {
         tracing::warn!(provider = name, unmatched, "lines of the report name no payment of ours");
+    }
+    Ok(())
+}
+
+/// Tells payments what was said of them before we knew the provider's id of them: the answer that names it may come after
+/// a webhook that goes by it.
+pub(crate) async fn early_words(context: Context, providers: Providers, commands: Batcher<Command, Outcome>) {
+    loop {
+        if let Err(error) = take_early(&context, &providers, &commands).await {
+            tracing::warn!(%error, "webhooks that came early cannot be taken in");
+        }
+        if context.tasks().pause(Duration::from_secs(EARLY_EVERY_S)).await {
+            return;
+        }
+    }
+}
+
+async fn take_early(
+    context: &Context,
+    providers: &Providers,
+    commands: &Batcher<Command, Outcome>,
+) -> Result<(), Failure> {
+    let (pool, since) = (context.postgres().pool(), context.clock().now().plus_min(-EARLY_HOURS * 60));
+    let early = store::records::early_webhooks(pool, since, EARLY_TAKE_MAX).await.map_err(DatabaseError::from)?;
+    for raw in early {
+        let shown = providers.get(&raw.provider).and_then(|provider| provider.read(&raw.body).ok()?.shown);
+        let (target, lesson) = taught(&raw.provider, shown);
+        let taken = commands.submit(Command::Learn { target, lesson: Box::new(lesson), raw: None }).await?;
+        if let Err(failure) = taken {
+            tracing::error!(%failure, event = raw.event, "a webhook that came early cannot be taken in");
+            continue;
+        }
+        store::records::webhook_was_taken_in(pool, &raw).await.map_err(DatabaseError::from)?;
     }
     Ok(())
 }

@@ -140,10 +140,10 @@ impl Engine {
         touched.sort_unstable();
         touched.dedup();
         let rows: Vec<&Intent> = touched.iter().filter_map(|id| intents.get(id)).collect();
-        let raw: Vec<&RawWebhook> = batch
+        let raw: Vec<(&RawWebhook, Option<&str>)> = batch
             .iter()
             .filter_map(|command| match command {
-                Command::Learn { raw, .. } => raw.as_ref(),
+                Command::Learn { raw, target, .. } => Some((raw.as_ref()?, work.unknown(target))),
                 _ => None,
             })
             .collect();
@@ -228,6 +228,17 @@ impl Work {
         Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, changes: Changes::default() })
     }
 
+    /// The provider's id that no payment of ours has, or not yet.
+    fn unknown<'t>(&self, target: &'t Target) -> Option<&'t str> {
+        match target {
+            Target::Reference(provider, reference) => {
+                let known = self.by_reference.contains_key(&(provider.clone(), reference.clone()));
+                (!known).then_some(reference.as_str())
+            }
+            Target::Intent(_) | Target::Nothing => None,
+        }
+    }
+
     fn decide(&mut self, command: &Command, now: Timestamp) -> Result<Reply, Failure> {
         let id = match command {
             Command::Learn { target: Target::Intent(id), .. } => Some(*id),
@@ -242,7 +253,8 @@ impl Work {
         };
         let Some(mut intent) = id.and_then(|id| self.intents.get(&id)).cloned() else {
             return match command {
-                // Somebody else's payment at the same provider.
+                // Somebody else's payment at the same provider, or one whose id we do not know yet: `webhook_raw` keeps
+                // it, and `early_words` looks again.
                 Command::Learn { .. } => Ok(Reply::Done),
                 _ => Err(Code::OrderNotFound.into()),
             };

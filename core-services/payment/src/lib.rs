@@ -130,10 +130,12 @@ fn wire(
         let (context, untold) = (context.clone(), untold.clone());
         wiring = wiring.background("tell", move || tell::run(context.clone(), untold.clone()));
     }
-    let (teller, auditor, sweeper) = (context.clone(), context.clone(), context.clone());
+    let (teller, auditor, sweeper, early) = (context.clone(), context.clone(), context.clone(), context.clone());
+    let (named, commands) = (providers.clone(), state.commands.clone());
     wiring
         .background("jobs", move || worker.clone().look())
         .background("tell_again", move || tell::look(teller.clone()))
         .background("settlements", move || audit::settlements(auditor.clone(), providers.clone()))
+        .background("early_words", move || audit::early_words(early.clone(), named.clone(), commands.clone()))
         .background("sweep", move || audit::sweep(sweeper.clone()))
 }

@@ -39,6 +39,12 @@ pub const TELL_BATCH_MAX: usize = 64;
 pub const WEBHOOK_TOLERANCE_S: i64 = 300;
 /// Bytes of a webhook.
 pub const WEBHOOK_BYTES_MAX: usize = 256 * 1024;
+/// Seconds between two looks for webhooks that spoke of a payment before we knew the provider's id of it.
+pub const EARLY_EVERY_S: u64 = 5;
+/// Hours for which such a webhook is looked at: a payment's id is asked for until it is known, within minutes.
+pub const EARLY_HOURS: i64 = 24;
+/// Such webhooks taken at one look.
+pub const EARLY_TAKE_MAX: i64 = 100;
 /// Days for which raw webhooks stay.
 pub const WEBHOOK_DAYS: i64 = 30;
 /// Seconds between two deletions of old webhooks.

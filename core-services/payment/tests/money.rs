@@ -359,6 +359,33 @@ async fn a_webhook_is_kept_once_and_only_with_a_valid_signature() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_that_comes_before_the_payment_s_id_is_known_is_taken_in_later() {
+    let world = World::open().await;
+    let order = world.paid(1_000, "card_ok").await;
+    let (pool, reference) = (world.pool().await, world.reference(order).await);
+    // As if the answer that names it had been lost, and the provider were asked again only later.
+    sqlx::query("update intent set provider_ref = null").execute(&pool).await.unwrap();
+    let dispute = |id: &str, of: &str| {
+        json!({"id": id, "object": "event", "type": "charge.dispute.created", "data": {"object": {
+            "object": "dispute", "id": "dp_1", "payment_intent": of, "amount": 1_000, "currency": "eur"}}})
+    };
+    for (event, of) in [("evt_ours", reference.as_str()), ("evt_others", "pi_of_another_shop")] {
+        hook(&world, dispute(event, of).to_string().as_bytes(), SECRET).await.unwrap();
+    }
+    let waiting = "select event from webhook_raw where waits_for is not null order by event";
+    let waits: Vec<String> = sqlx::query_scalar(waiting).fetch_all(&pool).await.unwrap();
+    assert_eq!(waits, ["evt_others", "evt_ours"]);
+    assert_eq!(world.state(order).await.status, PaymentStatus::Captured);
+    sqlx::query("update intent set provider_ref = $1").bind(&reference).execute(&pool).await.unwrap();
+    world.until_status(order, PaymentStatus::Disputed).await;
+    bodega_tests::eventually("the webhook to wait no more", || async {
+        let waits: Vec<String> = sqlx::query_scalar(waiting).fetch_all(&pool).await.unwrap();
+        (waits == ["evt_others"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_service_that_was_away_hears_everything_later() {
     let world = World::open().await;
     world.ears.deaf.store(true, SeqCst);

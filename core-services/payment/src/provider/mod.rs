@@ -143,6 +143,12 @@ pub trait Provider: Send + Sync {
     /// [`WebhookError`].
     fn verify(&self, headers: &[(String, String)], body: &[u8], now: Timestamp) -> Result<Notice, WebhookError>;
 
+    /// Reads a webhook that was verified when it came.
+    ///
+    /// # Errors
+    /// [`WebhookError::Body`].
+    fn read(&self, body: &[u8]) -> Result<Notice, WebhookError>;
+
     /// Lines of the settlement report since a time, newest first, at most a page; `after` a line, the older ones.
     async fn settlement(&self, since: Timestamp, after: Option<&str>) -> Result<Vec<SettlementLine>, ProviderError>;
 }

@@ -35,22 +35,7 @@ pub(crate) async fn webhook(state: Arc<State>, _call: Call, request: Webhook) ->
             Notice { event, shown: None }
         }
     };
-    let mut lesson = Lesson::default();
-    let target = match notice.shown {
-        Some(Shown::Intent(seen)) => {
-            let target = match seen.intent {
-                Some(intent) => Target::Intent(intent),
-                None => Target::Reference(request.provider.clone(), seen.reference.clone()),
-            };
-            lesson.seen = Some(seen);
-            target
-        }
-        Some(Shown::Dispute(reference, amount)) => {
-            lesson.facts.push(Fact::Disputed(amount));
-            Target::Reference(request.provider.clone(), reference)
-        }
-        None => Target::Nothing,
-    };
+    let (target, lesson) = taught(&request.provider, notice.shown);
     let raw = RawWebhook { provider: request.provider, event: notice.event, body };
     let taken = state.command(Command::Learn { target, lesson: Box::new(lesson), raw: Some(raw.clone()) }).await;
     if let Err(failure) = &taken
@@ -62,4 +47,25 @@ pub(crate) async fn webhook(state: Arc<State>, _call: Call, request: Webhook) ->
         state.command(kept).await?;
     }
     taken.map(|_| Done {})
+}
+
+/// What a webhook teaches, and about which payment.
+pub(crate) fn taught(provider: &str, shown: Option<Shown>) -> (Target, Lesson) {
+    let mut lesson = Lesson::default();
+    let target = match shown {
+        Some(Shown::Intent(seen)) => {
+            let target = match seen.intent {
+                Some(intent) => Target::Intent(intent),
+                None => Target::Reference(provider.to_owned(), seen.reference.clone()),
+            };
+            lesson.seen = Some(seen);
+            target
+        }
+        Some(Shown::Dispute(reference, amount)) => {
+            lesson.facts.push(Fact::Disputed(amount));
+            Target::Reference(provider.to_owned(), reference)
+        }
+        None => Target::Nothing,
+    };
+    (target, lesson)
 }

@@ -233,28 +233,60 @@ pub(crate) async fn insert_exceptions(
     Ok(())
 }
 
-/// Keeps webhooks as they came, each once.
+/// Keeps webhooks as they came, each once, with the payment that some of them wait for.
 pub(crate) async fn insert_webhooks(
     tx: &mut Tx<'_, '_>,
-    webhooks: &[&RawWebhook],
+    webhooks: &[(&RawWebhook, Option<&str>)],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     if webhooks.is_empty() {
         return Ok(());
     }
     let mut sorted = webhooks.to_vec();
-    sorted.sort_by(|a, b| (&a.provider, &a.event).cmp(&(&b.provider, &b.event)));
+    sorted.sort_by(|(a, _), (b, _)| (&a.provider, &a.event).cmp(&(&b.provider, &b.event)));
     sqlx::query(
-        "insert into webhook_raw (provider, event, body, received_at)
-         select provider, event, body, $4 from unnest($1::text[], $2::text[], $3::bytea[]) as x (provider, event, body)
+        "insert into webhook_raw (provider, event, body, received_at, waits_for)
+         select provider, event, body, $4, waits_for
+         from unnest($1::text[], $2::text[], $3::bytea[], $5::text[]) as x (provider, event, body, waits_for)
          on conflict do nothing",
     )
-    .bind(sorted.iter().map(|raw| raw.provider.as_str()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|raw| raw.event.as_str()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|raw| raw.body.as_slice()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(raw, _)| raw.provider.as_str()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(raw, _)| raw.event.as_str()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(raw, _)| raw.body.as_slice()).collect::<Vec<_>>())
     .bind(OffsetDateTime::from(now))
+    .bind(sorted.iter().map(|(_, waits_for)| *waits_for).collect::<Vec<_>>())
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// Webhooks since a time that spoke of a payment before we knew its id, and now we do.
+pub(crate) async fn early_webhooks(
+    pool: &PgPool,
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<RawWebhook>, sqlx::Error> {
+    // Index: webhook_raw_waiting, intent_by_reference.
+    let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
+        "select w.provider, w.event, w.body from webhook_raw w
+         where w.waits_for is not null and w.received_at >= $1
+           and exists (select from intent i where i.provider = w.provider and i.provider_ref = w.waits_for)
+         order by w.received_at limit $2",
+    )
+    .bind(OffsetDateTime::from(since))
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|(provider, event, body)| RawWebhook { provider, event, body }).collect())
+}
+
+/// A webhook has been taken in and waits for nothing any more.
+pub(crate) async fn webhook_was_taken_in(pool: &PgPool, raw: &RawWebhook) -> Result<(), sqlx::Error> {
+    sqlx::query("update webhook_raw set waits_for = null where provider = $1 and event = $2")
+        .bind(&raw.provider)
+        .bind(&raw.event)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
