@@ -1,13 +1,14 @@
 //! What a checkout costs the servers, and a page the edge: from the servers' own statistics.
 //!
 //! A checkout is everything from `order.v1.place` to an order that is paid and at rest: hold, commit, intent, the
-//! provider's calls and webhooks, posting, capture, ledger, events. What the idle shop does in the same time is measured
-//! before and taken off.
+//! provider's calls and webhooks, posting, capture, ledger, events. Placing is the part of it until the answer, with a
+//! provider that hangs, so that the rest has to wait. What the idle shop does in the same time is measured before and taken
+//! off.
 
 use std::time::{Duration, Instant};
 
 use bodega_platform::sqlx::{self, PgPool};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Fault,
@@ -22,6 +23,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Backends hand their statistics in once a second at most.
 const STATISTICS_ARE_IN: Duration = Duration::from_millis(1_200);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The provider's patience with us in these measurements: less than ours with it, and longer than a measurement.
+const HANGS_MS: u64 = 9_000;
 const AT_REST_WITHIN: Duration = Duration::from_secs(120);
 
 /// Counters at one moment.
@@ -49,21 +52,46 @@ pub(crate) async fn measure(core: Profile) -> Result<Report, Fault> {
     bus.place_all(&bus.prepare_all(&skus, 32, "card_ok").await?, 16).await?;
     at_rest(&pool).await?;
     for (in_flight, count) in LOADS {
-        let checkouts = bus.prepare_all(&skus, count, "card_ok").await?;
-        let quiet = read(&pool, monitor).await?;
-        tokio::time::sleep(IDLE).await;
-        let before = read(&pool, monitor).await?;
-        bus.place_all(&checkouts, in_flight).await?;
-        at_rest(&pool).await?;
-        let after = read(&pool, monitor).await?;
-        for (name, unit, of) in COUNTED {
-            let idle = (of(&before) - of(&quiet)) / before.at.duration_since(quiet.at).as_secs_f64();
-            let spent = of(&after) - of(&before) - idle * after.at.duration_since(before.at).as_secs_f64();
-            report.add(&format!("{name}, {in_flight} in flight"), unit, &[spent / count as f64]);
+        for (part, placing_alone) in [("", false), (" of placing", true)] {
+            let checkouts = bus.prepare_all(&skus, count, "card_ok").await?;
+            let quiet = read(&pool, monitor).await?;
+            tokio::time::sleep(IDLE).await;
+            if placing_alone {
+                provider_hangs(&opened, true).await?;
+            }
+            let before = read(&pool, monitor).await?;
+            bus.place_all(&checkouts, in_flight).await?;
+            if !placing_alone {
+                at_rest(&pool).await?;
+            }
+            let after = read(&pool, monitor).await?;
+            for (name, unit, of) in COUNTED {
+                let idle = (of(&before) - of(&quiet)) / before.at.duration_since(quiet.at).as_secs_f64();
+                let spent = of(&after) - of(&before) - idle * after.at.duration_since(before.at).as_secs_f64();
+                report.add(&format!("{name}{part}, {in_flight} in flight"), unit, &[spent / count as f64]);
+            }
+            if after.at.duration_since(before.at) > Duration::from_millis(HANGS_MS) && placing_alone {
+                return Err("the provider spoke before every order was placed".into());
+            }
+            if placing_alone {
+                provider_hangs(&opened, false).await?;
+                at_rest(&pool).await?;
+            }
         }
     }
     pages(&mut report, &opened).await?;
     Ok(report)
+}
+
+/// Whether the payment simulator hangs in every call, and then has done nothing.
+async fn provider_hangs(opened: &Opened, hangs: bool) -> Result<(), Fault> {
+    let client = reqwest::Client::new();
+    let switches = format!("http://127.0.0.1:{}/control/switches", opened.ports.simulator);
+    let mut set: Value = client.get(&switches).send().await?.json().await?;
+    let fault = json!({"operation": "any", "mode": "hang_before", "hang_ms": HANGS_MS, "count": u32::MAX});
+    set["faults"] = if hangs { json!([fault]) } else { json!([]) };
+    client.put(&switches).json(&set).send().await?.error_for_status()?;
+    Ok(())
 }
 
 type Of = fn(&Counters) -> f64;
