@@ -79,7 +79,12 @@ story("pages of somebody who buys: the same", async (enter) => {
   await shopper.chooseCard("card_ok");
   await shopper.click(shopper.button(/^Pay €/));
   await shopper.untilHeadline("Thank you, it is paid");
+  await shopper.page.getByText("Somebody else has the link").click();
   await judge(shopper, "order that is paid", found);
+  const friend = await enter();
+  await friend.open(await shopper.link("this link").getAttribute("href"));
+  await friend.page.getByText("Call the order off").click();
+  await judge(friend, "order through its link", found);
   await shopper.open("/account");
   await shopper.page.getByText("New here? Open an account").click();
   await judge(shopper, "door", found);

@@ -58,10 +58,44 @@ story("a guest's order is found again through its link, and through nothing else
   assert.equal(new URL(friend.page.url()).pathname, order, "the secret does not stay in the address");
   assert.equal(await friend.headline(), "Thank you, it is paid");
   await friend.says("You are looking through the order's link.");
-  assert.equal(await friend.page.getByText("Call the order off").count(), 0);
 
   const stranger = await enter();
   await stranger.open(`${link.slice(0, -1)}${link.endsWith("0") ? "1" : "0"}`, 404);
+
+  await friend.page.getByText("Call the order off").click();
+  await friend.page.getByLabel("The e-mail that you ordered with").fill("somebody.else@example.org");
+  await friend.click(friend.button("Yes, call it off"));
+  assert.match(await friend.page.getByRole("alert").innerText(), /not the e-mail of the order/);
+
+  await guest.page.getByText("Somebody else has the link").click();
+  await guest.click(guest.button("Make a new link"));
+  const another = await guest.link("this link").getAttribute("href");
+  assert.notEqual(another, link);
+  await friend.open(order, 404);
+  await stranger.open(link, 404);
+
+  await friend.open(another);
+  await friend.page.getByText("Call the order off").click();
+  await friend.page.getByLabel("The e-mail that you ordered with").fill(ANA.email.toUpperCase());
+  await friend.click(friend.button("Yes, call it off"));
+  await friend.untilHeadline("This order was called off");
+});
+
+story("who ordered as a guest and opens an account finds the order there", async (enter) => {
+  const shopper = await enter({ viewport: { width: 390, height: 844 } });
+  const email = newEmail();
+  await shopper.take("bananas");
+  await shopper.order("card_ok", { ...ANA, email });
+  await shopper.untilHeadline("Thank you, it is paid");
+  const order = new URL(shopper.page.url()).pathname;
+  await shopper.register("Ana", email, PASSWORD);
+  assert.equal(await shopper.page.locator(".orders li").count(), 1);
+
+  const elsewhere = await enter();
+  await elsewhere.signIn(email, PASSWORD);
+  await elsewhere.open(order);
+  assert.equal(await elsewhere.headline(), "Thank you, it is paid");
+  await elsewhere.saysNot("Somebody else has the link");
 });
 
 story("names with pictures, and from right to left, are written as they were typed", async (enter) => {

@@ -5,6 +5,7 @@ mod carts;
 mod databases;
 mod errors;
 mod hostile;
+mod links;
 mod once;
 mod pages;
 mod plugins;
