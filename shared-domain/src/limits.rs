@@ -61,6 +61,8 @@ pub const ORDER_LINK_DAYS: i64 = 90;
 pub const LINK_WRONG_EMAILS_MAX: i32 = 5;
 /// Minutes for which wrong e-mails count.
 pub const LINK_WRONG_EMAILS_MIN: i64 = 60;
+/// Days after which the contact of an order that was to be forgotten is emptied also when the order has not ended.
+pub const FORGET_LATEST_DAYS: i64 = 90;
 /// Items of a listing page by default.
 pub const LIST_LIMIT_DEFAULT: u32 = 24;
 /// Items of a listing page at most.

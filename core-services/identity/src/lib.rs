@@ -10,19 +10,22 @@
 //!   to a position has missed nothing before it.
 //! * An unknown e-mail takes as long to be refused as a wrong password, and both read the same.
 //! * Who changed whose roles or password is kept, in the same transaction, and never changed.
-//! * Personal data is in `profile` only.
+//! * Personal data is in `profile` only. Deleting an account deletes it, in one transaction with the password, every
+//!   session, and the row from which the order service is asked to forget who ordered.
 //!
 //! | subject | what |
 //! | --- | --- |
 //! | `identity.v1.{register,sign_in,refresh,sign_out}` | sessions |
 //! | `identity.v1.{account,update}` | the asker's own account |
+//! | `identity.v1.delete_account` | the asker's own account, for good |
 //! | `identity.v1.{put_user,users}` | accounts, for admins and the seed |
 //! | `identity.v1.role_changes` | who gave whom which roles, for admins |
 //! | `identity.v1.email_of` | an account's e-mail, for the order service |
 //! | `identity.v1.{revoked,public_keys}` | what other services need to verify sessions |
 //! | publishes | `evt.identity.v1.session_revoked` |
-//! | asks | `catalog.v1.put_views`: the public keys, for edges |
+//! | asks | `catalog.v1.put_views`: the public keys, for edges; `order.v1.forget`: who a deleted account was |
 
+mod deletions;
 mod keys;
 pub mod limits;
 mod password;
@@ -69,7 +72,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
     ring.digest("probe", b"").ok_or_else(|| missing("guest"))?;
     let passwords = Passwords::new(context.entropy()).await.map_err(|error| StartError::Other(error.to_string()))?;
     let state = Arc::new(State { context: context.clone(), passwords, signing, ring });
-    let (publishing, sweeping) = (state.clone(), state.clone());
+    let (publishing, sweeping, forgetting) = (state.clone(), state.clone(), state.clone());
     Ok(Wiring::new(&context)
         .on(state.clone(), requests::register::register)
         .on(state.clone(), requests::sign_in::sign_in)
@@ -77,6 +80,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(state.clone(), requests::sign_out::sign_out)
         .on(state.clone(), requests::account::account)
         .on(state.clone(), requests::update::update)
+        .on(state.clone(), requests::delete_account::delete_account)
         .on(state.clone(), requests::email_of::email_of)
         .on(state.clone(), requests::revoked::revoked)
         .on(state.clone(), requests::public_keys::public_keys)
@@ -84,5 +88,6 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(state.clone(), requests::role_changes::role_changes)
         .on(state, requests::users::users)
         .background("public_keys", move || keys::put_to_edges(publishing.clone()))
+        .background("deletions", move || deletions::run(forgetting.clone()))
         .background("sweep", move || sweep::run(sweeping.clone())))
 }

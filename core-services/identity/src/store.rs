@@ -1,6 +1,7 @@
 //! All SQL of identity.
 
 pub(crate) mod changes;
+pub(crate) mod deletion;
 
 use bodega_domain::{
     Timestamp,
@@ -139,20 +140,30 @@ pub(crate) async fn update_profile(
         .map(|_| ())
 }
 
-/// Writes what an admin may change of an account.
-pub(crate) async fn update_account(connection: &mut PgConnection, account: &AccountRow) -> Result<(), sqlx::Error> {
+/// Whether an account still has this password, and keeps it until the end of the transaction.
+pub(crate) async fn keep_account(connection: &mut PgConnection, known: &AccountRow) -> Result<bool, sqlx::Error> {
+    let kept = sqlx::query("select from account where id = $1 and password = $2 for share")
+        .bind(known.id)
+        .bind(&known.password)
+        .fetch_optional(connection)
+        .await?;
+    Ok(kept.is_some())
+}
+
+/// Writes what an admin may change of an account. `false` when it was deleted meanwhile; then nothing may be committed.
+pub(crate) async fn update_account(connection: &mut PgConnection, account: &AccountRow) -> Result<bool, sqlx::Error> {
     sqlx::query("update account set password = $2, roles = $3 where id = $1")
         .bind(account.id)
         .bind(&account.password)
         .bind(&account.roles)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("update profile set name = $2 where account = $1")
+    let named = sqlx::query("update profile set name = $2 where account = $1")
         .bind(account.id)
         .bind(&account.name)
         .execute(connection)
-        .await
-        .map(|_| ())
+        .await?;
+    Ok(named.rows_affected() == 1)
 }
 
 /// Counts an attempt to sign in and gives their number in the window, this one included.

@@ -12,6 +12,7 @@
 //! | `order.v1.{pay,cancel,return}` | edges, gateway | the shopper's commands |
 //! | `order.v1.{open_link,renew_link,cancel_by_link,adopt}` | edges, gateway | a guest's secret link, and a guest who signs in |
 //! | `order.v1.{exceptions,close_exception}` | gateway | what a person has to look at, and that somebody has |
+//! | `order.v1.{forget,forget_contact}` | identity, gateway | who ordered is forgotten; the order stays |
 //! | `order.v1.abandon` | inventory | exists, or a tombstone makes sure it never will |
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
@@ -21,6 +22,7 @@
 mod attempts;
 mod content;
 mod drive;
+mod forget;
 mod place;
 mod requests;
 mod store;
@@ -74,6 +76,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
     });
     let driver = sagas.clone();
     let sweeper = context.clone();
+    let forgetter = context.clone();
     let (looker, waiters) = (context.clone(), sagas.waiters.clone());
     let orders = Orders { context: context.clone(), placer, sagas };
     Ok(Wiring::new(&context)
@@ -89,11 +92,14 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::command::pay)
         .on(orders.clone(), requests::command::cancel)
         .on(orders.clone(), requests::command::give_back)
+        .on(orders.clone(), requests::forget::forget)
+        .on(orders.clone(), requests::forget::forget_contact)
         .on(orders.clone(), requests::exceptions::exceptions)
         .on(orders.clone(), requests::exceptions::close)
         .on(orders.clone(), requests::told::abandon)
         .on(orders.clone(), requests::told::payment_changed)
         .background("drive", move || drive::run(driver.clone()))
         .background("attempts", move || attempts::run(sweeper.clone()))
+        .background("forget", move || forget::run(forgetter.clone()))
         .background("look", move || waiters::look(looker.clone(), waiters.clone())))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod command;
 pub(crate) mod exceptions;
+pub(crate) mod forget;
 pub(crate) mod link;
 pub(crate) mod place;
 pub(crate) mod read;

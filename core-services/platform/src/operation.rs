@@ -112,6 +112,7 @@ pub const OPERATIONS: &[Operation] = &[
     internal("catalog.v1.views", Idempotency::Read),
     // identity
     edge("identity.v1.account", Caller::Account, RateClass::Read, Idempotency::Read),
+    edge("identity.v1.delete_account", Caller::Account, RateClass::Credential, Idempotency::Natural),
     edge("identity.v1.refresh", Caller::Anyone, RateClass::Write, Idempotency::None),
     edge("identity.v1.register", Caller::Anyone, RateClass::Credential, Idempotency::None),
     edge("identity.v1.sign_in", Caller::Anyone, RateClass::Credential, Idempotency::None),
@@ -150,8 +151,10 @@ pub const OPERATIONS: &[Operation] = &[
     edge("order.v1.return", Caller::Shopper, RateClass::Write, Idempotency::Key),
     core("order.v1.close_exception", Caller::Admin, RateClass::Write, Idempotency::Natural),
     core("order.v1.exceptions", Caller::Admin, RateClass::Read, Idempotency::Read),
+    core("order.v1.forget_contact", Caller::Admin, RateClass::Write, Idempotency::Natural),
     core("order.v1.history", Caller::Shopper, RateClass::Read, Idempotency::Read),
     internal("order.v1.abandon", Idempotency::Natural),
+    internal("order.v1.forget", Idempotency::Natural),
     internal("order.v1.payment_changed", Idempotency::Natural),
     // payment
     core("payment.v1.balances", Caller::Admin, RateClass::Read, Idempotency::Read),
@@ -269,6 +272,7 @@ mod tests {
             "identity.v1.sign_out",
             "identity.v1.account",
             "identity.v1.update",
+            "identity.v1.delete_account",
             "cart.v1.merge",
             "catalog.v1.search",
             "catalog.v1.list",

@@ -80,6 +80,15 @@ pub struct Update {
     pub address: Option<Address>,
 }
 
+/// Deletes the asker's account for good: profile, password and sessions. The orders stay, and forget who ordered: those
+/// that have ended at once, the others when they have.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteAccount {
+    /// The account's password, so that a browser that was left open is not enough.
+    pub password: String,
+}
+
 /// An account as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountView {
@@ -200,6 +209,7 @@ requests! {
     SignOut => "identity.v1.sign_out", Done;
     Account => "identity.v1.account", AccountView;
     Update => "identity.v1.update", AccountView;
+    DeleteAccount => "identity.v1.delete_account", Done;
     EmailOf => "identity.v1.email_of", AccountEmail;
     Revoked => "identity.v1.revoked", RevokedPage;
     PublicKeys => "identity.v1.public_keys", Vec<PublicKey>;

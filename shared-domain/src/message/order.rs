@@ -7,6 +7,7 @@ use crate::{
     address::{Address, Contact},
     id::{OrderId, ReturnId},
     order::{OrderStatus, OrderView},
+    principal::Owner,
     time::Timestamp,
 };
 
@@ -182,6 +183,29 @@ pub struct Adopted {
     pub orders: Vec<OrderId>,
 }
 
+/// Identity asks: forget who this owner is. The contacts of their orders are emptied, at once or when an order has ended.
+/// Asked until acknowledged.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Forget {
+    /// Whose orders.
+    pub owner: Owner,
+}
+
+/// Forgets who has ordered: e-mail, name and addresses of an order; for admins, when a guest asks for it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgetContact {
+    /// Which.
+    pub order: OrderId,
+}
+
+/// Answer of [`ForgetContact`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactForgotten {
+    /// Whether it is done. If not, the order is still under way, and it is done when the order has ended.
+    pub emptied: bool,
+}
+
 /// Inventory asks: may these holds be voided? The order exists, or a tombstone makes sure it never will.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Abandon {
@@ -284,6 +308,8 @@ requests! {
     RenewLink => "order.v1.renew_link", OrderView;
     CancelByLink => "order.v1.cancel_by_link", OrderView;
     Adopt => "order.v1.adopt", Adopted;
+    Forget => "order.v1.forget", Done;
+    ForgetContact => "order.v1.forget_contact", ContactForgotten;
     Abandon => "order.v1.abandon", Vec<AbandonVerdict>;
     PaymentChanged => "order.v1.payment_changed", Done;
     History => "order.v1.history", Vec<HistoryEntry>;

@@ -1,6 +1,7 @@
 //! A file a request.
 
 pub(crate) mod account;
+pub(crate) mod delete_account;
 pub(crate) mod email_of;
 pub(crate) mod public_keys;
 pub(crate) mod put_user;

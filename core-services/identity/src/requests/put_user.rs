@@ -19,8 +19,8 @@ use crate::{
     store::{self, AccountRow, Which},
 };
 
-/// Somebody else may make the same account meanwhile: then it is there at the second look.
-const LOOKS_MAX: usize = 2;
+/// Somebody else may make the same account meanwhile, or delete it: then the next look finds it so.
+const LOOKS_MAX: usize = 3;
 
 pub(crate) async fn put_user(state: Arc<State>, call: Call, request: PutUser) -> Result<AccountView, Failure> {
     let (email, name) = (request.email.trim().to_owned(), request.name.trim().to_owned());
@@ -36,7 +36,10 @@ pub(crate) async fn put_user(state: Arc<State>, call: Call, request: PutUser) ->
     for _ in 0..LOOKS_MAX {
         let known = store::by_email(state.context.postgres().pool(), &email).await.map_err(database)?;
         if let Some(known) = known {
-            return change(&state, &who, known, name, request).await.map(AccountRow::view);
+            match change(&state, &who, known, name.clone(), request.clone()).await? {
+                Some(changed) => return Ok(changed.view()),
+                None => continue,
+            }
         }
         let hash = match &request.password {
             Some(password) => Some(state.passwords.hash(password.clone()).await?),
@@ -74,14 +77,14 @@ async fn insert(state: &State, who: &str, account: &AccountRow) -> Result<bool, 
     }
 }
 
-/// What was opened with an old password or carries old roles ends.
+/// What was opened with an old password or carries old roles ends. `None` when the account was deleted meanwhile.
 async fn change(
     state: &State,
     who: &str,
     known: AccountRow,
     name: String,
     request: PutUser,
-) -> Result<AccountRow, Failure> {
+) -> Result<Option<AccountRow>, Failure> {
     let mut account = AccountRow { name, roles: Json(request.roles), ..known.clone() };
     if let Some(password) = request.password
         && !state.passwords.verify(password.clone(), known.password.clone()).await?
@@ -90,15 +93,17 @@ async fn change(
     }
     let ends = account.password != known.password || account.roles.0 != known.roles.0;
     if !ends && account.name == known.name {
-        return Ok(account);
+        return Ok(Some(account));
     }
     let (row, before) = (&account, &known);
-    let denied: Vec<(SessionId, _)> = state
+    let changed: Result<Vec<(SessionId, _)>, TransactionError<()>> = state
         .context
         .postgres()
         .transaction(|mut tx| {
             Box::pin(async move {
-                store::update_account(&mut tx, row).await?;
+                if !store::update_account(&mut tx, row).await? {
+                    return Err(TransactionError::Refused(()));
+                }
                 if !ends {
                     return Ok(Vec::new());
                 }
@@ -106,12 +111,17 @@ async fn change(
                 store::changes::note(&mut tx, who, Some(before), row, now).await?;
                 let denied = store::end_sessions(&mut tx, Which::AllOf(row.id), now).await?;
                 outbox::append(&mut tx, &events(state, &denied)).await?;
-                Ok::<_, TransactionError<Failure>>(denied)
+                Ok(denied)
             })
         })
-        .await?;
+        .await;
+    let denied = match changed {
+        Ok(denied) => denied,
+        Err(TransactionError::Refused(())) => return Ok(None),
+        Err(TransactionError::Database(error)) => return Err(error.into()),
+    };
     for (session, until) in denied {
         state.context.revocations().revoke(session, until, state.context.clock().now());
     }
-    Ok(account)
+    Ok(Some(account))
 }

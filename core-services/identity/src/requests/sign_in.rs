@@ -14,35 +14,53 @@ use crate::{
     State,
     limits::{SIGN_IN_ATTEMPTS_MAX, SIGN_IN_WINDOW_MIN},
     session::Issue,
-    store,
+    store::{self, AccountRow},
 };
 
 pub(crate) async fn sign_in(state: Arc<State>, _call: Call, request: SignIn) -> Result<SessionOpened, Failure> {
-    let email = request.email.trim().to_lowercase();
-    // Also keeps what cannot be bound as text away from the database.
-    if email.len() > EMAIL_BYTES_MAX || email.contains('\0') {
-        return Err(Code::CredentialsInvalid.into());
-    }
-    let who = state.ring.digest("sign-in", email.as_bytes()).ok_or_else(Failure::internal)?;
-    count_attempt(&state, &who).await?;
-    let account = store::by_email(state.context.postgres().pool(), &email).await.map_err(database)?;
-    let hash = account.as_ref().and_then(|account| account.password.clone());
-    let holds = state.passwords.verify(request.password, hash).await?;
-    let Some(account) = account.filter(|_| holds) else { return Err(Code::CredentialsInvalid.into()) };
+    let Proven { who, account } = prove(&state, &request.email, request.password).await?;
     let issue = Issue::new(&state);
-    let (id, opening, who) = (account.id, &issue, &who);
+    let (known, opening, who) = (&account, &issue, &who);
     state
         .context
         .postgres()
         .transaction(|mut tx| {
             Box::pin(async move {
+                // Meanwhile it may have been deleted, or have got another password: that ends what was opened before, and
+                // must not miss this one.
+                if !store::keep_account(&mut tx, known).await? {
+                    return Err(TransactionError::Refused(Failure::from(Code::CredentialsInvalid)));
+                }
                 store::forget_attempts(&mut tx, who).await?;
-                store::open_session(&mut tx, id, opening).await?;
-                Ok::<_, TransactionError<Failure>>(())
+                store::open_session(&mut tx, known.id, opening).await?;
+                Ok(())
             })
         })
         .await?;
     issue.opened(&state, account)
+}
+
+/// A password that belongs to its account.
+pub(super) struct Proven {
+    /// By which attempts are counted.
+    pub(super) who: Vec<u8>,
+    pub(super) account: AccountRow,
+}
+
+/// The account of an e-mail and its password. Each attempt is counted; whoever goes on forgets the attempts.
+pub(super) async fn prove(state: &State, email: &str, password: String) -> Result<Proven, Failure> {
+    let email = email.trim().to_lowercase();
+    // Also keeps what cannot be bound as text away from the database.
+    if email.len() > EMAIL_BYTES_MAX || email.contains('\0') {
+        return Err(Code::CredentialsInvalid.into());
+    }
+    let who = state.ring.digest("sign-in", email.as_bytes()).ok_or_else(Failure::internal)?;
+    count_attempt(state, &who).await?;
+    let account = store::by_email(state.context.postgres().pool(), &email).await.map_err(database)?;
+    let hash = account.as_ref().and_then(|account| account.password.clone());
+    let holds = state.passwords.verify(password, hash).await?;
+    let account = account.filter(|_| holds).ok_or(Code::CredentialsInvalid)?;
+    Ok(Proven { who: who.to_vec(), account })
 }
 
 /// Counted before the password is looked at, so that attempts at once cannot outrun the limit.
