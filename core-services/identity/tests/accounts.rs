@@ -9,8 +9,8 @@ use bodega_domain::{
     message::{
         catalog::{Views, ViewsPage},
         identity::{
-            Account, PublicKeys, PutUser, Refresh, Register, Revoked, RoleChanges, SessionOpened, SignIn, SignOut,
-            Update, Users,
+            Account, DeleteAccount, PublicKeys, PutUser, Refresh, Register, Revoked, RoleChanges, SessionOpened,
+            SignIn, SignOut, Update, Users,
         },
     },
     token::{PublicKey, Role, Session, from_base64url, verify_session},
@@ -18,6 +18,7 @@ use bodega_domain::{
 use bodega_platform::sqlx;
 use bodega_test_core::{Core, code, fields};
 use bodega_tests::eventually;
+use futures::StreamExt as _;
 
 const PASSWORD: &str = "long enough";
 
@@ -31,6 +32,10 @@ fn ada() -> Register {
 
 fn sign_in(email: &str, password: &str) -> SignIn {
     SignIn { email: email.into(), password: password.into() }
+}
+
+fn delete(password: &str) -> DeleteAccount {
+    DeleteAccount { password: password.into() }
 }
 
 fn refresh(session: &SessionOpened) -> Refresh {
@@ -351,4 +356,147 @@ async fn what_has_lost_its_meaning_is_swept_away() {
         (left == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_account_leaves_nothing_personal_and_its_e_mail_is_free() {
+    let core = open().await;
+    let first = core.ask_as(None, ada()).await.unwrap();
+    let other = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await.unwrap();
+    assert_eq!(code(&core.ask_as(None, delete(PASSWORD)).await), Some(Code::Unauthenticated));
+    for wrong in ["", "not the one", &"x".repeat(1000)] {
+        let refused = core.ask_as(Some(&first.token), delete(wrong)).await;
+        assert_eq!(code(&refused), Some(Code::CredentialsInvalid));
+    }
+    for session in [&first, &other] {
+        assert_eq!(core.ask_as(Some(&session.token), Account {}).await.unwrap(), first.account, "nothing has happened");
+    }
+    core.ask_as(Some(&first.token), delete(PASSWORD)).await.unwrap();
+    let pool = core.pool("identity").await;
+    let left: (i64, i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from profile), (select count(*) from sign_in_attempts),
+                (select count(*) from session where ended is null), (select count(*) from account where password is not null)",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(left, (0, 0, 0, 0));
+    assert_eq!(core.ask(Revoked { after: 0 }).await.unwrap().entries.len(), 2);
+    for session in [&first, &other] {
+        assert_eq!(code(&core.ask_as(Some(&session.token), Account {}).await), Some(Code::SessionExpired));
+        assert_eq!(code(&core.ask_as(None, refresh(session)).await), Some(Code::SessionExpired));
+        // Whoever did not hear the answer asks again: there is nothing left to do it with.
+        assert_eq!(code(&core.ask_as(Some(&session.token), delete(PASSWORD)).await), Some(Code::SessionExpired));
+    }
+    let refused = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await;
+    assert_eq!(code(&refused), Some(Code::CredentialsInvalid));
+
+    let again = core.ask_as(None, ada()).await.unwrap();
+    assert_ne!((again.account.id, &again.cart_secret), (first.account.id, &first.cart_secret), "somebody new");
+    let listed = core.ask(Users::default()).await.unwrap().items;
+    assert_eq!(listed.iter().map(|account| account.id).collect::<Vec<_>>(), [again.account.id]);
+    let deletions: i64 = sqlx::query_scalar("select count(*) from deletion").fetch_one(&pool).await.unwrap();
+    assert_eq!(deletions, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_tries_all_passwords_of_a_browser_that_was_left_open() {
+    let core = open().await;
+    let session = core.ask_as(None, ada()).await.unwrap();
+    for _ in 0..bodega_identity::limits::SIGN_IN_ATTEMPTS_MAX {
+        let wrong = core.ask_as(Some(&session.token), delete("not the one")).await;
+        assert_eq!(code(&wrong), Some(Code::CredentialsInvalid));
+    }
+    let right = core.ask_as(Some(&session.token), delete(PASSWORD)).await;
+    assert_eq!(code(&right), Some(Code::TooManyRequests));
+    let signs_in = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await;
+    assert_eq!(code(&signs_in), Some(Code::TooManyRequests), "one limit for both");
+    core.ask_as(Some(&session.token), Account {}).await.expect("the account is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_with_roles_is_deleted_when_an_admin_has_taken_them() {
+    let core = open().await;
+    let put = |roles: Vec<Role>| PutUser {
+        email: "m@example.org".into(),
+        password: Some(PASSWORD.into()),
+        name: "Someone".into(),
+        roles,
+    };
+    for role in [Role::Admin, Role::Merchant(MerchantId::from_u128(3))] {
+        core.ask(put(vec![role])).await.unwrap();
+        let session = core.ask_as(None, sign_in("m@example.org", PASSWORD)).await.unwrap();
+        let refused = core.ask_as(Some(&session.token), delete(PASSWORD)).await.err().unwrap();
+        assert_eq!(refused.code, Code::Forbidden);
+        assert!(refused.detail.contains("An admin takes them away first"), "{}", refused.detail);
+        core.ask_as(Some(&session.token), Account {}).await.expect("nothing has happened");
+    }
+    let relieved = core.ask(put(vec![])).await.unwrap();
+    let session = core.ask_as(None, sign_in("m@example.org", PASSWORD)).await.unwrap();
+    core.ask_as(Some(&session.token), delete(PASSWORD)).await.unwrap();
+    let made = core.ask(put(vec![])).await.unwrap();
+    assert_ne!(made.id, relieved.id, "an admin makes a new account and wakes no old one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_outlives_its_account_by_being_opened_while_it_is_deleted() {
+    let core = open().await;
+    let session = core.ask_as(None, ada()).await.unwrap();
+    let opened = Mutex::new(Vec::new());
+    let (core, opened) = (&core, &opened);
+    // Fewer than the limit, so that it is the deletion that ends them.
+    let sign_ins = (0..6).map(|n| {
+        let token = session.token.clone();
+        async move {
+            if n == 3 {
+                core.ask_as(Some(&token), delete(PASSWORD)).await.unwrap();
+            } else if let Ok(session) = core.ask_as(None, sign_in("ada@example.org", PASSWORD)).await {
+                opened.lock().unwrap().push(session);
+            }
+        }
+    });
+    futures_of(sign_ins).await;
+    let pool = core.pool("identity").await;
+    let live = "select count(*) from session where ended is null";
+    assert_eq!(sqlx::query_scalar::<_, i64>(live).fetch_one(&pool).await.unwrap(), 0);
+    let tokens: Vec<String> = opened.lock().unwrap().iter().map(|session| session.token.clone()).collect();
+    for token in tokens {
+        assert_eq!(code(&core.ask_as(Some(&token), Account {}).await), Some(Code::SessionExpired));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_service_is_asked_until_it_has_heard_and_once_more_for_a_late_checkout() {
+    let mut core = open().await;
+    let session = core.ask_as(None, ada()).await.unwrap();
+    core.ask_as(Some(&session.token), delete(PASSWORD)).await.unwrap();
+    let pool = core.pool("identity").await;
+    let holds = async |what: &str, condition: &str| {
+        let query = format!("select {condition} from deletion");
+        eventually(what, || async {
+            let found: Option<bool> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(query.clone())).fetch_one(&pool).await.unwrap();
+            found.filter(|holds| *holds)
+        })
+        .await;
+    };
+    holds("two tries in vain", "tries >= 2").await;
+    core.stop().await;
+    core.start().await;
+    let mut asked = core.bus.client().subscribe("order.v1.forget").await.unwrap();
+    core.bus.client().flush().await.unwrap();
+    let mut forget = async || {
+        let ask = asked.next().await.unwrap();
+        core.bus.client().publish(ask.reply.unwrap(), r#"{"ok":{}}"#.into()).await.unwrap();
+        String::from_utf8(ask.payload.to_vec()).unwrap()
+    };
+    let expected = format!(r#"{{"owner":{{"account":"{}"}}}}"#, session.account.id);
+    assert_eq!(forget().await, expected, "also after a restart");
+    let minutes = bodega_identity::limits::LAST_ORDER_MIN;
+    let again = format!("tries = 0 and done is null and due = asked + make_interval(mins => {minutes})");
+    holds("another asking to be due", &again).await;
+    let age = "update deletion set asked = asked - interval '1 hour', due = due - interval '1 hour'";
+    sqlx::query(age).execute(&pool).await.unwrap();
+    assert_eq!(forget().await, expected);
+    holds("the end", "done is not null").await;
 }

@@ -4,7 +4,7 @@ use bodega_domain::{
     Code, Failure,
     address::{is_email, line},
     failure::Validation,
-    message::identity::{Account, AccountView, Register, SessionOpened, SignIn, SignOut, Update},
+    message::identity::{Account, AccountView, DeleteAccount, Register, SessionOpened, SignIn, SignOut, Update},
 };
 
 use crate::{
@@ -72,6 +72,22 @@ pub(crate) async fn sign_out<P: Platform>(visit: &Visit<'_, P>) -> Result<(), Fa
         Err(failure) if failure.code == Code::SessionExpired => Ok(()),
         Err(failure) => Err(failure),
     }
+}
+
+/// Deletes the account for good; its cookies go with it.
+pub(crate) async fn delete<P: Platform>(
+    visit: &Visit<'_, P>,
+    shopper: &Shopper,
+    wish: DeleteAccount,
+) -> Result<(), Failure> {
+    if wish.password.len() > PASSWORD_BYTES_MAX {
+        return Err(Failure::new(Code::CredentialsInvalid, "This is not the account's password."));
+    }
+    ask(visit, Some(&shopper.token), &wish, SIGN_IN_MS)
+        .await
+        .map_err(|error| error.of_command("The account may have been deleted or not: try to sign in."))?;
+    session::end(visit);
+    Ok(())
 }
 
 /// The signed-in account.

@@ -53,6 +53,7 @@ pub(crate) enum Endpoint {
     ApiRefresh,
     ApiRegister,
     ApiAccount,
+    ApiDeletion,
 }
 
 /// Every address of the shop. `{*…}` never appears: no path is passed on as a whole.
@@ -94,6 +95,7 @@ const ROUTES: &[(&str, Endpoint)] = &[
     ("/api/v1/session/refresh", Endpoint::ApiRefresh),
     ("/api/v1/register", Endpoint::ApiRegister),
     ("/api/v1/account", Endpoint::ApiAccount),
+    ("/api/v1/account/deletion", Endpoint::ApiDeletion),
 ];
 
 /// The methods that an endpoint may have; `HEAD` is `GET` without a body.
@@ -253,6 +255,7 @@ fn dispatch_commands<'v, P: Platform>(
         (Endpoint::ApiRegister, Post) => Box::pin(api::session::register(visit)),
         (Endpoint::ApiAccount, Get) => Box::pin(api::account::show(visit)),
         (Endpoint::ApiAccount, Patch) => Box::pin(api::account::update(visit)),
+        (Endpoint::ApiDeletion, Post) => Box::pin(api::account::delete(visit)),
         _ => return None,
     };
     Some(work)

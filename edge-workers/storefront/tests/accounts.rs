@@ -2,6 +2,7 @@
 
 mod double;
 
+use bodega_domain::{Code, Failure};
 use double::{Edge, Link, client::Client, identity_key};
 use serde_json::json;
 
@@ -140,6 +141,57 @@ fn people_register_and_sign_in_on_a_page_and_mistakes_are_said() {
     assert_eq!(browser.form("/account", &away).header("location"), "/account", "never to another site");
     browser.form("/account", &[("action", "sign_out")]);
     assert!(browser.get("/account").text().contains("Sign in"));
+}
+
+#[test]
+fn an_account_is_deleted_on_its_page_with_its_password() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    browser.json("POST", "/api/v1/session", &ada());
+    browser.json("POST", "/api/v1/cart/lines", &json!({"sku": "TEA", "quantity": 1}));
+    let page = browser.get("/account").text();
+    let (_, form) = page.split_once("Delete the account</summary>").expect("the form");
+    for said in ["cannot be undone", "under its number", "90 days at most", "without signing in"] {
+        assert!(form.contains(said), "{said}: {form}");
+    }
+    let wrong = browser.form("/account", &[("action", "delete"), ("password", "correct house")]);
+    assert_eq!(wrong.status, 401);
+    let page = wrong.text();
+    assert!(page.contains("<details class=\"sheet\" open><summary>Delete the account"), "{page}");
+    assert!(!page.contains("<details class=\"sheet\" open><summary>Name and address"), "{page}");
+    assert_eq!(browser.get("/api/v1/account").status, 200, "nothing has happened");
+    let roles = Failure::new(Code::Forbidden, "This account has roles.");
+    edge.core.refuse.replace(Some(("identity.v1.delete_account".into(), roles)));
+    let refused = browser.form("/account", &[("action", "delete"), ("password", "correct horse")]);
+    assert_eq!((refused.status, refused.text().contains("This account has roles.")), (403, true));
+    let done = browser.form("/account", &[("action", "delete"), ("password", "correct horse")]);
+    assert_eq!((done.status, done.header("location")), (303, "/account?deleted=yes"));
+    assert!(browser.jar.is_empty(), "session, refresh token and cart are gone: {:?}", browser.jar);
+    let page = browser.get("/account?deleted=yes").text();
+    assert!(page.contains("Your account is deleted") && page.contains("Sign in"), "{page}");
+    assert!(!browser.get("/account").text().contains("is deleted"));
+}
+
+#[test]
+fn a_program_deletes_its_account_with_a_body_and_no_other_site_does() {
+    let edge = Edge::stocked();
+    let mut browser = Client::new(&edge);
+    let password = json!({"password": "correct horse"});
+    let at = "/api/v1/account/deletion";
+    assert_eq!(browser.json("POST", at, &password).code(), "unauthenticated");
+    browser.json("POST", "/api/v1/session", &ada());
+    assert_eq!(browser.json("POST", at, &json!({"password": "x"})).code(), "credentials_invalid");
+    assert_eq!(browser.json("POST", at, &json!({"password": "x".repeat(2000)})).code(), "credentials_invalid");
+    assert_eq!(browser.json("POST", at, &json!({})).code(), "validation_failed");
+    let elsewhere = [("content-type", "application/json"), ("origin", "http://evil.test")];
+    assert_eq!(browser.send("POST", at, &elsewhere, password.to_string().as_bytes()).code(), "origin_forbidden");
+    edge.set_link(Link::Away);
+    assert_eq!(browser.json("POST", at, &password).code(), "core_unavailable");
+    edge.set_link(Link::Up);
+    assert_eq!(browser.get("/api/v1/account").status, 200);
+    assert_eq!(browser.json("POST", at, &password).status, 204);
+    assert!(browser.jar.is_empty(), "{:?}", browser.jar);
+    assert_eq!(browser.get("/api/v1/account").code(), "unauthenticated");
 }
 
 #[test]

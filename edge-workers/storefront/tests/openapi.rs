@@ -240,6 +240,8 @@ fn real_answers_and_requests_are_as_the_document_says() {
     real(&mut c, "post", "/api/v1/session/refresh", "/api/v1/session/refresh", None);
     real(&mut c, "get", "/api/v1/account", "/api/v1/account", None);
     real(&mut c, "patch", "/api/v1/account", "/api/v1/account", Some(&json!({"name": "Ada", "address": address})));
+    let password = json!({"password": "correct horse"});
+    real(&mut c, "post", "/api/v1/account/deletion", "/api/v1/account/deletion", Some(&password));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 /// Every address that takes a body.
-const WRITES: [(&str, &str); 14] = [
+const WRITES: [(&str, &str); 15] = [
     ("POST", "/api/v1/cart/lines"),
     ("PATCH", "/api/v1/cart/lines/some-sku"),
     ("PATCH", "/api/v1/cart"),
@@ -20,6 +20,7 @@ const WRITES: [(&str, &str); 14] = [
     ("POST", "/api/v1/session/refresh"),
     ("POST", "/api/v1/register"),
     ("PATCH", "/api/v1/account"),
+    ("POST", "/api/v1/account/deletion"),
     ("POST", "/_edge/v1/ingest"),
 ];
 

@@ -119,6 +119,7 @@ endpoints! {
     Get "/api/v1/orders/{order}/history" order::History [order: Path] "What happened to an order";
     Post "/api/v1/orders/{order}/cancel" order::Cancel [order: Path] "Cancels an order that has not been shipped";
     Post "/api/v1/orders/{order}/link" order::RenewLink [order: Path] "Makes a guest's link anew: every older one opens nothing";
+    Post "/api/v1/orders/{order}/forget" order::ForgetContact [order: Path] "Forgets who has ordered: at once, or when the order has ended";
     Post "/api/v1/orders/{order}/returns" order::Return [order: Path] "Asks to send goods back";
 
     Post "/api/v1/refunds" payment::Refund [] "Gives money back";

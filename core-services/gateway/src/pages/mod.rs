@@ -5,6 +5,7 @@
 //! finished although the browser goes away, and it ends in a redirect with a notice.
 
 mod desk;
+mod forget;
 mod form;
 mod home;
 mod layout;
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> Router<Context> {
             Desk::Admin => router
                 .route(&at("/orders/{order}/cancel"), write(desk, orders::cancel))
                 .route(&at("/orders/{order}/link"), write(desk, orders::renew_link))
+                .route(&at("/orders/{order}/forget"), write(desk, forget::forget))
                 .route(&at("/exceptions/payments/{exception}/close"), write(desk, home::close_payment))
                 .route(&at("/exceptions/orders/{exception}/close"), write(desk, home::close_order))
                 .route(&at("/services"), read(desk, services::show)),

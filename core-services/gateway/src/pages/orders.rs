@@ -113,7 +113,7 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
             }
         }
         @if visit.is_admin() && may_be_cancelled(order.status) { (cancel_form(&visit, &order)) }
-        @if visit.is_admin() { (link_form(&visit, &order)) }
+        @if visit.is_admin() { (link_form(&visit, &order)) (super::forget::section(&visit, &order, &history)) }
     };
     Ok(Page::new(format!("Order {}", order.number), body))
 }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod audit;
+mod forgotten;
 mod plugins;
 mod sessions;
 mod shop;
@@ -29,7 +30,7 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     sessions::a_form_that_was_open_too_long_leads_back_to_its_page(&shop).await;
     sessions::signing_out_ends_a_session_whose_access_token_has_run_out(&shop).await;
     a_form_from_elsewhere_changes_nothing(&shop).await;
-    an_order_is_cancelled_once(&shop).await;
+    forgotten::who_ordered_is_forgotten_once_the_order_has_ended(&shop).await;
     texts_and_prices_are_changed_and_the_tax_class_stays(&shop).await;
     stock_is_corrected_once_for_each_form(&shop).await;
     audit::what_a_person_looked_at_is_closed_with_their_name(&shop).await;
@@ -214,10 +215,14 @@ async fn hostile_forms_get_a_clear_page(shop: &Shop) {
     let admin = Browser::signed_in(shop, "/admin", ADMIN).await;
     let long = "x".repeat(5_000);
     let cancel = format!("/admin/orders/{}/cancel", shop.order);
+    let forget = format!("/admin/orders/{}/forget", shop.order);
     let seen = admin.get("/admin/products/odd").await.field("seen");
     let forms: Vec<(&str, Vec<(&str, &str)>)> = vec![
         (&cancel, vec![]),
         (&cancel, vec![("key", &long)]),
+        (&forget, vec![]),
+        (&forget, vec![("sure", "no")]),
+        ("/admin/orders/ord_'/forget", vec![("sure", "yes")]),
         (&cancel, vec![("key", "k"), ("reason", "a\0b")]),
         (&cancel, vec![("key", "k"), ("reason", "Ada asked for it")]),
         ("/admin/orders/ord_'/cancel", vec![("key", "k")]),

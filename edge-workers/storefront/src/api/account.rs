@@ -1,6 +1,6 @@
 //! The signed-in account.
 
-use bodega_domain::message::identity::Update;
+use bodega_domain::message::identity::{DeleteAccount, Update};
 use http::StatusCode;
 
 use crate::{
@@ -23,4 +23,12 @@ pub(crate) async fn update<P: Platform>(visit: &Visit<'_, P>) -> Answer {
     let wish: Update = read::json(visit)?;
     let shopper = session::account(visit).await?;
     respond::json(StatusCode::OK, &accounts::update(visit, &shopper, wish).await?)
+}
+
+/// `POST /api/v1/account/deletion`: with a body, which `DELETE` may lose on its way.
+pub(crate) async fn delete<P: Platform>(visit: &Visit<'_, P>) -> Answer {
+    let wish: DeleteAccount = read::json(visit)?;
+    let shopper = session::account(visit).await?;
+    accounts::delete(visit, &shopper, wish).await?;
+    Ok(respond::empty(StatusCode::NO_CONTENT))
 }

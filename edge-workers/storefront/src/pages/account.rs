@@ -3,9 +3,10 @@
 use bodega_domain::{
     Code, Failure,
     failure::FieldFailure,
+    limits::FORGET_LATEST_DAYS,
     message::{
         Page,
-        identity::{AccountView, Register, SignIn, Update},
+        identity::{AccountView, DeleteAccount, Register, SignIn, Update},
     },
     order::{OrderStatus, OrderView},
 };
@@ -28,6 +29,8 @@ use crate::{
 
 /// Orders on the page.
 const ORDERS: u32 = 20;
+/// Where a deleted account leads to.
+const GONE: &str = "/account?deleted=yes";
 
 /// `GET /account`.
 pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>) -> Answer {
@@ -65,6 +68,7 @@ pub(crate) async fn post<P: Platform>(visit: &Visit<'_, P>) -> Answer {
             Ok(respond::see_other("/account"))
         }
         "update" => update(visit, &form).await,
+        "delete" => delete(visit, &form).await,
         _ => Err(Failure::new(Code::BadRequest, "This form is not one of this page.")),
     }
 }
@@ -95,7 +99,19 @@ async fn update<P: Platform>(visit: &Visit<'_, P>, form: &Form) -> Answer {
     let wish = Update { name: form.optional("account_name"), address: has_address.then(|| address.parse()).flatten() };
     match accounts::update(visit, &shopper, wish).await {
         Ok(_) => Ok(respond::see_other("/account")),
-        Err(failure) if failure.code.http_status() < 500 => mine(visit, &shopper, Some(&failure)).await,
+        Err(failure) if failure.code.http_status() < 500 => mine(visit, &shopper, Some(("update", &failure))).await,
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn delete<P: Platform>(visit: &Visit<'_, P>, form: &Form) -> Answer {
+    let shopper = session::account(visit).await?;
+    match accounts::delete(visit, &shopper, DeleteAccount { password: form.raw("password").to_owned() }).await {
+        Ok(()) => Ok(respond::see_other(GONE)),
+        // What the person can mend, or has to know, beside the form; an ended session shows the door.
+        Err(failure) if matches!(failure.code, Code::CredentialsInvalid | Code::Forbidden | Code::TooManyRequests) => {
+            mine(visit, &shopper, Some(("delete", &failure))).await
+        }
         Err(failure) => Err(failure),
     }
 }
@@ -125,6 +141,9 @@ async fn door<P: Platform>(
     let of = |mine: &str| if action == mine { fields } else { none };
     let content = html! {
         div.heading { h1 { "Your corner" } p { "Sign in to find your basket and your orders on every device." } }
+        @if visit.query("deleted").is_some() {
+            div.notice role="status" { p { "Your account is deleted, and you are signed out everywhere." } }
+        }
         @if let Some(failure) = refused { div.notice.bad role="alert" { p { (failure.detail) } } }
         div.doors-two {
             form.sheet method="post" action="/account" aria-labelledby="sign-in" {
@@ -174,29 +193,31 @@ fn entry(
     }
 }
 
-/// The account with its orders.
-async fn mine<P: Platform>(visit: &Visit<'_, P>, shopper: &Shopper, refused: Option<&Failure>) -> Answer {
+/// The account with its orders. `refused` is the form that was, and why.
+async fn mine<P: Platform>(visit: &Visit<'_, P>, shopper: &Shopper, refused: Option<(&str, &Failure)>) -> Answer {
     let account = accounts::show(visit, shopper).await?;
     let cursor = visit.query("cursor").filter(|cursor| !cursor.is_empty());
     // The account is worth showing also while the orders are away.
     let own = orders::list(visit, shopper, cursor, Some(ORDERS)).await;
     let content = html! {
         div.heading { h1 { "Hello, " bdi { (account.name) } } p dir="auto" { (account.email) } }
-        @if let Some(failure) = refused {
+        @if let Some((_, failure)) = refused {
             div.notice.bad role="alert" { p { (failure.detail) } }
         }
         @match &own {
             Ok(own) => (history(own, "Your orders")),
             Err(_) => p.notice { "Your orders cannot be fetched just now. They are safe: look again in a moment." },
         }
-        (settings(&account, refused))
+        (settings(&account, refused.filter(|(form, _)| *form == "update").map(|(_, failure)| failure)))
         form method="post" action="/account" {
             button.button.quiet type="submit" name="action" value="sign_out" { "Sign out" }
         }
+        (deletion(refused.is_some_and(|(form, _)| form == "delete")))
     };
     let frame = Frame { title: "Your corner", private: true, ..Frame::default() };
-    let status =
-        refused.and_then(|failure| StatusCode::from_u16(failure.code.http_status()).ok()).unwrap_or(StatusCode::OK);
+    let status = refused
+        .and_then(|(_, failure)| StatusCode::from_u16(failure.code.http_status()).ok())
+        .unwrap_or(StatusCode::OK);
     Ok(respond::page(status, page(visit, frame, known(visit), content)))
 }
 
@@ -213,6 +234,26 @@ fn settings(account: &AccountView, refused: Option<&Failure>) -> Markup {
                     value: &account.name, wrong: wrong(fields, "/name") }))
                 (address.fields("/address", fields))
                 button.button type="submit" { "Keep this" }
+            }
+        }
+    }
+}
+
+/// What goes and what stays, before the button.
+fn deletion(open: bool) -> Markup {
+    html! {
+        details.sheet open[open] {
+            summary { "Delete the account" }
+            form method="post" action="/account" {
+                input type="hidden" name="action" value="delete";
+                p { "Your name, e-mail, address and password are deleted, and you are signed out on every device. This cannot be undone." }
+                p {
+                    "What you ordered with this account stays under its number, without your name, e-mail and address. An order that \
+                     is still under way needs them until it has ended, for " (FORGET_LATEST_DAYS) " days at most. Print what you want to keep."
+                }
+                p.fine { "What you ordered without signing in is not part of the account: ask the shop to forget it." }
+                (entry("de-password", "password", "Password", "password", "current-password", "", None))
+                button.button.quiet type="submit" { "Delete my account for good" }
             }
         }
     }

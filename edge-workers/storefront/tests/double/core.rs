@@ -171,6 +171,13 @@ impl Core {
                 to(self.open(now, known.ok_or(Code::SessionExpired)?))
             }
             identity::SignOut::SUBJECT => to(Done {}),
+            identity::DeleteAccount::SUBJECT => match session {
+                Some(Session::Account(_)) => {
+                    let wish: identity::DeleteAccount = parse(payload);
+                    if wish.password == "correct horse" { to(Done {}) } else { Err(Code::CredentialsInvalid.into()) }
+                }
+                _ => Err(Code::Unauthenticated.into()),
+            },
             identity::Account::SUBJECT | identity::Update::SUBJECT => match session {
                 Some(Session::Account(_)) => to(account()),
                 _ => Err(Code::Unauthenticated.into()),

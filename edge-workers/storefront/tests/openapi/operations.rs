@@ -143,4 +143,13 @@ pub const OPERATIONS: &[Op] = &[
         gives: ("200", Some("Account")),
         ..op("patch", "/api/v1/account", "Change the account")
     },
+    Op {
+        takes: Some("DeletionIn"),
+        gives: ("204", None),
+        ..op(
+            "post",
+            "/api/v1/account/deletion",
+            "Delete the account for good; its orders stay, without name and address once they have ended",
+        )
+    },
 ];

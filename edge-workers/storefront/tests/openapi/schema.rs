@@ -439,6 +439,12 @@ pub struct RegisterIn {
 }
 
 #[derive(ToSchema)]
+pub struct DeletionIn {
+    /// The account's.
+    password: String,
+}
+
+#[derive(ToSchema)]
 pub struct AccountPatch {
     name: Option<String>,
     address: Option<Address>,
@@ -537,6 +543,7 @@ pub struct Problem {
     Return,
     SignInIn,
     RegisterIn,
+    DeletionIn,
     AccountPatch,
     Account,
     Session,
