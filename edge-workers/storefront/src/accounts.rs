@@ -61,17 +61,23 @@ async fn arrive<P: Platform>(visit: &Visit<'_, P>, opened: &SessionOpened) {
 
 /// Signs out. The cookies go in any case; whether the core knows is in the result.
 pub(crate) async fn sign_out<P: Platform>(visit: &Visit<'_, P>) -> Result<(), Failure> {
-    let shopper = session::current(visit).await;
+    // Not with the access token where there is a refresh token: after ten minutes it is refused, and the session would
+    // live on for a month.
+    let (token, refresh) = match session::refresh_token(visit) {
+        Some(refresh) => (None, Some(refresh.to_owned())),
+        None => match session::current(visit).await {
+            Ok(Some(shopper)) if shopper.account().is_some() => (Some(shopper.token), None),
+            Ok(_) => (None, None),
+            Err(failure) if failure.code == Code::SessionExpired => (None, None),
+            Err(failure) => return Err(failure),
+        },
+    };
     session::end(visit);
-    match shopper {
-        Ok(Some(shopper)) if shopper.account().is_some() => {
-            ask(visit, Some(&shopper.token), &SignOut::default(), READ_MS).await.map_err(AskError::of_read)?;
-            Ok(())
-        }
-        Ok(_) => Ok(()),
-        Err(failure) if failure.code == Code::SessionExpired => Ok(()),
-        Err(failure) => Err(failure),
+    if token.is_none() && refresh.is_none() {
+        return Ok(());
     }
+    ask(visit, token.as_deref(), &SignOut { refresh }, READ_MS).await.map_err(AskError::of_read)?;
+    Ok(())
 }
 
 /// Deletes the account for good; its cookies go with it.

@@ -200,7 +200,7 @@ fn keep<P: Platform>(visit: &Visit<'_, P>, token: &str, max_age_s: i64) {
 }
 
 /// The refresh token: a credential, so it is looked at only as text of a bounded length.
-fn refresh_token<'v, P: Platform>(visit: &'v Visit<'_, P>) -> Option<&'v str> {
+pub(crate) fn refresh_token<'v, P: Platform>(visit: &'v Visit<'_, P>) -> Option<&'v str> {
     let of_header = visit.header(REFRESH_HEADER).into_iter();
     of_header.chain(visit.cookies(REFRESH_COOKIE)).find(|token| !token.is_empty() && token.len() <= 512)
 }

@@ -48,6 +48,27 @@ fn a_token_that_has_run_out_is_renewed_with_the_refresh_cookie_once() {
 }
 
 #[test]
+fn signing_out_ends_the_session_also_when_its_access_token_has_run_out() {
+    let edge = Edge::stocked();
+    // At once; long after; and when the core's clock is a little ahead, so that only the core takes it for run out.
+    for (passed_ms, ahead_ms) in [(0, 0), (11 * 60_000, 0), (10 * 60_000 - 2_000, 4_000)] {
+        let mut browser = Client::new(&edge);
+        browser.json("POST", "/api/v1/session", &ada());
+        let mut copy = Client::new(&edge);
+        copy.jar = browser.jar.clone();
+        edge.pass_ms(passed_ms);
+        edge.core.ahead_ms.set(ahead_ms);
+        edge.forget_asked();
+        assert_eq!(browser.send("DELETE", "/api/v1/session", &[], b"").status, 204);
+        assert_eq!(edge.asked(), ["identity.v1.sign_out"], "nothing is renewed in order to be ended");
+        assert!(browser.jar.is_empty(), "{:?}", browser.jar);
+        edge.core.ahead_ms.set(0);
+        copy.jar.remove("bodega_session");
+        assert_eq!(copy.get("/api/v1/account").code(), "session_expired", "{passed_ms} ms later");
+    }
+}
+
+#[test]
 fn while_the_core_is_away_a_token_that_has_run_out_is_kept_and_the_cart_goes_on() {
     let edge = Edge::stocked();
     let mut browser = Client::new(&edge);

@@ -170,7 +170,20 @@ impl Core {
                 let known = self.refreshes.borrow_mut().remove(&wish.refresh);
                 to(self.open(now, known.ok_or(Code::SessionExpired)?))
             }
-            identity::SignOut::SUBJECT => to(Done {}),
+            identity::SignOut::SUBJECT => {
+                let wish: identity::SignOut = parse(payload);
+                let of_token = match session {
+                    Some(Session::Account(claims)) => u32::try_from(claims.session.as_u128()).ok(),
+                    _ => None,
+                };
+                let mut refreshes = self.refreshes.borrow_mut();
+                let ended = match &wish.refresh {
+                    Some(refresh) => refreshes.get(refresh).copied(),
+                    None => Some(of_token.ok_or(Code::Unauthenticated)?),
+                };
+                refreshes.retain(|_, session| Some(*session) != ended);
+                to(Done {})
+            }
             identity::DeleteAccount::SUBJECT => match session {
                 Some(Session::Account(_)) => {
                     let wish: identity::DeleteAccount = parse(payload);
