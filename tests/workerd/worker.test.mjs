@@ -31,6 +31,14 @@ async function service(t, url, options = {}) {
   return asked;
 }
 
+// Time and layout of a request id, read as shared-domain/src/id.rs reads it.
+function readId(id) {
+  const body = id.match(/^req_([0-7][0-9abcdefghjkmnpqrstvwxyz]{25})$/)?.[1];
+  assert.ok(body, `${id} is no request id`);
+  const bits = [...body].reduce((bits, digit) => (bits << 5n) | BigInt("0123456789abcdefghjkmnpqrstvwxyz".indexOf(digit)), 0n);
+  return { ms: Number(bits >> 80n), version: (bits >> 76n) & 0xfn, variant: (bits >> 62n) & 0b11n };
+}
+
 test("a request reaches a service over NATS, with the id that the shopper gets", async (t) => {
   const nats = await Nats.start(t);
   const asked = await service(t, nats.url);
@@ -38,7 +46,7 @@ test("a request reaches a service over NATS, with the id that the shopper gets",
   const answer = await ask(worker);
   assert.equal(answer.code, "too_many_requests");
   assert.equal(answer.detail, "From the service.");
-  assert.match(answer.id, /^req_/);
+  assert.equal(readId(answer.id).version, 7n);
   assert.deepEqual(asked.map((message) => message.headers.get("Bodega-Request-Id")), [answer.id]);
 });
 
@@ -115,14 +123,21 @@ test("a panic costs the requests of its instance only: they get a problem, and t
   const nats = await Nats.start(t);
   await service(t, nats.url);
   const worker = await Worker.start(t, { NATS_URL: nats.url, PLANTED_PANIC: "1" });
+  const ids = new Set();
   for (const path of ["/_edge/v1/planted-panic", "/_edge/v1/planted-panic/late"]) {
     assert.equal((await ask(worker)).code, "too_many_requests");
+    const began = Date.now();
     const broken = await worker.ask(path);
     assert.deepEqual([broken.status, broken.code, broken.media], [500, "internal", "application/problem+json"], path);
     assert.ok(!JSON.stringify(broken).includes("planted"), "nothing of the inside is told");
+    const { ms, version, variant } = readId(broken.id);
+    assert.deepEqual([broken.request_id, version, variant], [broken.id, 7n, 0b10n]);
+    assert.ok(ms >= began && ms <= Date.now(), `${ms} is the time of the request`);
+    ids.add(broken.id);
     assert.equal((await ask(worker)).code, "too_many_requests", "a new instance, a new link");
     assert.equal((await worker.fetch("/api/v1/cart")).status, 200, "cells too");
   }
+  assert.equal(ids.size, 2);
 });
 
 test("a path that panics is there for nobody who did not ask for it", async (t) => {

@@ -43,9 +43,23 @@ async function call(work) {
   }
 }
 
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+
+// An id as the storefront makes them (shared-domain/src/id.rs): the time and ten random bytes in UUIDv7 layout, written
+// as 26 characters of Crockford's base32.
+function requestId() {
+  const random = crypto.getRandomValues(new Uint8Array(10));
+  let bits = random.reduce((bits, byte) => (bits << 8n) | BigInt(byte), BigInt(Date.now()));
+  bits = (bits & ~(0xfn << 76n)) | (0x7n << 76n);
+  bits = (bits & ~(0b11n << 62n)) | (0b10n << 62n);
+  let text = "";
+  for (let place = 125n; place >= 0n; place -= 5n) text += ALPHABET[Number((bits >> place) & 31n)];
+  return `req_${text}`;
+}
+
 // What the storefront says when something fails on our side.
 function failed() {
-  const request_id = `req_${crypto.randomUUID()}`;
+  const request_id = requestId();
   console.error(JSON.stringify({ level: "error", request_id, message: "the instance broke while it served this request" }));
   const problem = {
     type: "urn:bodega:problem:internal",
