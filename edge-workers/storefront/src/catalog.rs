@@ -120,9 +120,18 @@ pub(crate) async fn listing<P: Platform>(
     if page > 1 {
         return Err(if is_ready(visit).await { Code::CategoryNotFound.into() } else { not_ready() });
     }
-    let first = missing(visit, &request, Code::CategoryNotFound).await?;
-    let total = u32::try_from(first.items.len()).unwrap_or(u32::MAX);
-    Ok(ListingPage { items: first.items, pages: 1, total })
+    let items = match missing(visit, &request, Code::CategoryNotFound).await {
+        // Nothing was ever put on this shelf, so that no page of it was stored.
+        Err(failure) if failure.code == Code::CategoryNotFound && is_shelf(visit, category).await? => Vec::new(),
+        other => other?.items,
+    };
+    let total = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    Ok(ListingPage { items, pages: 1, total })
+}
+
+/// Whether there is such a category, with or without products.
+async fn is_shelf<P: Platform>(visit: &Visit<'_, P>, category: &str) -> Result<bool, Failure> {
+    Ok(category == ALL || categories(visit).await?.iter().any(|known| known.slug == category))
 }
 
 /// Products `offset..offset + limit` of a category, over the stored pages that hold them.

@@ -42,6 +42,29 @@ fn after_a_snapshot_reads_never_ask_the_core_and_a_missing_key_is_not_found() {
 }
 
 #[test]
+fn a_shop_and_a_category_without_any_product_are_empty_and_not_unknown() {
+    let edge = fresh();
+    let drinks = json!([{"slug": "drinks", "title": "Drinks", "description": "", "products": 0}]);
+    let snapshot = edge.batch(BatchKind::Snapshot, 0, 1, "", &[view("categories", "all", 1, Some(drinks))]);
+    let mut client = Client::new(&edge);
+    assert_eq!(client.post_bytes("/_edge/v1/ingest", &snapshot).status, 200);
+    let nothing = json!({"items": [], "next_cursor": null});
+    for path in ["/api/v1/products", "/api/v1/products?category=drinks", "/api/v1/products?cursor=24"] {
+        let answer = client.get(path);
+        assert_eq!((answer.status, answer.json()), (200, nothing.clone()), "{path}");
+    }
+    for path in ["/c/all", "/c/drinks"] {
+        let page = client.get(path);
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.text().contains("This shelf is empty just now."), "{path}: {}", page.text());
+    }
+    assert!(client.get("/").text().contains("The window is still being dressed."));
+    assert_eq!(client.get("/api/v1/products?category=nothing").code(), "category_not_found");
+    assert_eq!(client.get("/c/nothing").status, 404);
+    assert_eq!(edge.asked(), Vec::<String>::new());
+}
+
+#[test]
 fn before_the_first_snapshot_reads_ask_the_core_and_without_it_the_edge_is_not_ready() {
     let edge = fresh();
     let mut client = Client::new(&edge);

@@ -28,11 +28,7 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, slug: &str) -> Answe
     if category.is_none() && slug != catalog::ALL {
         return Err(Failure::new(Code::CategoryNotFound, "We have no such shelf. Perhaps it was moved."));
     }
-    let listing = catalog::listing(visit, slug, number).await;
-    let listing = match listing {
-        Err(failure) if failure.code == Code::CategoryNotFound && number == 1 => None,
-        other => Some(other?),
-    };
+    let listing = catalog::listing(visit, slug, number).await?;
     let (title, description) =
         category.map_or(("Everything we have", ""), |c| (c.title.as_str(), c.description.as_str()));
     let known = known(visit);
@@ -46,13 +42,12 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>, slug: &str) -> Answe
             @if !description.is_empty() { p dir="auto" { (description) } }
             (offers(&rules, Some(slug)))
         }
-        @match &listing {
-            Some(listing) => {
-                (shelf(&listing.items, Shelf { currency: known.currency, action: &action, key: &key, added: added.as_deref() }))
-                (pager(slug, number, listing.pages))
-            },
-            None => p.empty { "This shelf is empty just now." },
+        @if listing.items.is_empty() {
+            p.empty { "This shelf is empty just now." }
+        } @else {
+            (shelf(&listing.items, Shelf { currency: known.currency, action: &action, key: &key, added: added.as_deref() }))
         }
+        (pager(slug, number, listing.pages))
     };
     let frame = Frame {
         title,

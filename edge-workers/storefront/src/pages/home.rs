@@ -22,12 +22,7 @@ const WINDOW: usize = 12;
 /// `GET /`.
 pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>) -> Answer {
     let categories = catalog::categories(visit).await?;
-    let window = catalog::cards(visit, catalog::ALL, 0, WINDOW).await;
-    let window = match window {
-        // A shop without any product still has a door.
-        Err(failure) if failure.code == bodega_domain::Code::CategoryNotFound => Vec::new(),
-        other => other?.items,
-    };
+    let window = catalog::cards(visit, catalog::ALL, 0, WINDOW).await?.items;
     let known = known(visit);
     let rules = catalog::rules(visit).await;
     let (key, added, action) = (form_key(visit), added(visit), here(visit, &["added"]));
@@ -44,8 +39,12 @@ pub(crate) async fn show<P: Platform>(visit: &Visit<'_, P>) -> Answer {
         (shelves(&categories))
         section aria-labelledby="window" {
             h2 #window { "In the window" }
-            (shelf(&window, Shelf { currency: known.currency, action: &action, key: &key, added: added.as_deref() }))
-            p.more { a.button.quiet href="/c/all" { "See everything" } }
+            @if window.is_empty() {
+                p.empty { "The window is still being dressed. Look in again soon." }
+            } @else {
+                (shelf(&window, Shelf { currency: known.currency, action: &action, key: &key, added: added.as_deref() }))
+                p.more { a.button.quiet href="/c/all" { "See everything" } }
+            }
         }
     };
     let frame = Frame {
