@@ -105,7 +105,8 @@ impl Shop {
 
     /// A shop where shoppers have accounts.
     pub(crate) async fn open_with_accounts() -> Self {
-        let mut shop = Self::open_services(&[bodega_identity::service()], &[], Clocks::default()).await;
+        let services = [bodega_identity::service(), bodega_cart::service()];
+        let mut shop = Self::open_services(&services, &[], Clocks::default()).await;
         shop.stock().await;
         shop
     }
