@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     failure::Validation,
     limits::{EMAIL_BYTES_MAX, TEXT_LINE_BYTES_MAX},
+    token::KeyRing,
 };
 
 /// A postal address. Personal data: it lives in `order.contact` and `identity.profile` only.
@@ -115,6 +116,18 @@ pub fn is_email(text: &str) -> bool {
         && !local.contains('@')
         && domain.split('.').count() >= 2
         && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
+}
+
+/// E-mails that read the same so are the same: without regard to case and to white space around them.
+#[must_use]
+pub fn normal_email(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// What two services compare instead of an e-mail: a keyed digest of its normal form. `None` when the ring has no key.
+#[must_use]
+pub fn email_digest(ring: &KeyRing, email: &str) -> Option<[u8; 32]> {
+    ring.digest("email", normal_email(email).as_bytes())
 }
 
 /// Two letters of ISO 3166-1.

@@ -20,7 +20,7 @@
 //! | `identity.v1.delete_account` | the asker's own account, for good |
 //! | `identity.v1.{put_user,users}` | accounts, for admins and the seed |
 //! | `identity.v1.role_changes` | who gave whom which roles, for admins |
-//! | `identity.v1.email_of` | an account's e-mail, for the order service |
+//! | `identity.v1.email_digest` | whether an account has an order's e-mail, for the order service |
 //! | `identity.v1.{revoked,public_keys}` | what other services need to verify sessions |
 //! | publishes | `evt.identity.v1.session_revoked` |
 //! | asks | `catalog.v1.put_views`: the public keys, for edges; `order.v1.forget`: who a deleted account was |
@@ -81,7 +81,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(state.clone(), requests::account::account)
         .on(state.clone(), requests::update::update)
         .on(state.clone(), requests::delete_account::delete_account)
-        .on(state.clone(), requests::email_of::email_of)
+        .on(state.clone(), requests::email_digest::email_digest)
         .on(state.clone(), requests::revoked::revoked)
         .on(state.clone(), requests::public_keys::public_keys)
         .on(state.clone(), requests::put_user::put_user)

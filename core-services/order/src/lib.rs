@@ -17,7 +17,7 @@
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
 //! It asks `inventory.v1.{hold,post,void,unpost}`, `payment.v1.{open,state,capture,cancel,refund,attempt}` and
-//! `identity.v1.email_of`, and tells `evt.order.v1.{placed,status_changed}`.
+//! `identity.v1.email_digest`, and tells `evt.order.v1.{placed,status_changed}`.
 
 mod attempts;
 mod content;

@@ -122,7 +122,7 @@ pub const OPERATIONS: &[Operation] = &[
     core("identity.v1.put_user", Caller::Admin, RateClass::Credential, Idempotency::Natural),
     core("identity.v1.role_changes", Caller::Admin, RateClass::Read, Idempotency::Read),
     core("identity.v1.users", Caller::Admin, RateClass::Read, Idempotency::Read),
-    internal("identity.v1.email_of", Idempotency::Read),
+    internal("identity.v1.email_digest", Idempotency::Read),
     internal("identity.v1.public_keys", Idempotency::Read),
     internal("identity.v1.revoked", Idempotency::Read),
     // inventory

@@ -105,19 +105,19 @@ pub struct AccountView {
     pub address: Option<Address>,
 }
 
-/// The e-mail of an account; asked by the service that compares it with an order's.
+/// The e-mail of an account as a digest; asked by the service that compares it with an order's, so that no e-mail travels.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct EmailOf {
+pub struct EmailDigest {
     /// Whose.
     pub account: AccountId,
 }
 
-/// Answer of [`EmailOf`].
-#[derive(Clone, Serialize, Deserialize)]
-pub struct AccountEmail {
-    /// Absent when there is no such account, or no longer.
+/// Answer of [`EmailDigest`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DigestOfEmail {
+    /// [`email_digest`](crate::address::email_digest), base64url. Absent when there is no such account, or no longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
+    pub digest: Option<String>,
 }
 
 /// Whether sessions have been revoked; asked by services for what reaches the core.
@@ -210,7 +210,7 @@ requests! {
     Account => "identity.v1.account", AccountView;
     Update => "identity.v1.update", AccountView;
     DeleteAccount => "identity.v1.delete_account", Done;
-    EmailOf => "identity.v1.email_of", AccountEmail;
+    EmailDigest => "identity.v1.email_digest", DigestOfEmail;
     Revoked => "identity.v1.revoked", RevokedPage;
     PublicKeys => "identity.v1.public_keys", Vec<PublicKey>;
     PutUser => "identity.v1.put_user", AccountView;

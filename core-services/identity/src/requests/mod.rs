@@ -2,7 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod delete_account;
-pub(crate) mod email_of;
+pub(crate) mod email_digest;
 pub(crate) mod public_keys;
 pub(crate) mod put_user;
 pub(crate) mod refresh;

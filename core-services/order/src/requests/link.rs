@@ -2,10 +2,11 @@
 
 use bodega_domain::{
     Code, Failure,
+    address::{email_digest, normal_email},
     id::OrderId,
     limits::{LINK_WRONG_EMAILS_MAX, LINK_WRONG_EMAILS_MIN, ORDER_LINK_DAYS},
     message::{
-        identity::EmailOf,
+        identity::EmailDigest,
         order::{Adopt, Adopted, Cancel, CancelByLink, OpenLink, RenewLink},
     },
     order::OrderView,
@@ -35,9 +36,9 @@ fn same(one: &str, other: &str) -> bool {
     sha256(one.as_bytes()) == sha256(other.as_bytes())
 }
 
-/// E-mails are the same without regard to case, as `identity` has them.
+/// Whether two e-mails are the same, in no time that says how much of a guess is right.
 fn same_email(one: &str, other: &str) -> bool {
-    same(&one.trim().to_lowercase(), &other.trim().to_lowercase())
+    same(&normal_email(one), &normal_email(other))
 }
 
 /// The order that a link opens. A wrong secret reads like no order at all.
@@ -124,10 +125,11 @@ pub(crate) async fn adopt(orders: Orders, call: Call, request: Adopt) -> Result<
     if theirs.is_empty() {
         return Ok(Adopted { orders: Vec::new() });
     }
-    let answer = context.bus().request(&EmailOf { account }, &call.context).await?;
-    let own = answer.email.unwrap_or_default();
-    let same: Vec<OrderId> =
-        theirs.into_iter().filter(|(_, email)| same_email(email, &own)).map(|(order, _)| order).collect();
+    let Some(own) = context.bus().request(&EmailDigest { account }, &call.context).await?.digest else {
+        return Err(Code::SessionExpired.into());
+    };
+    let is_own = |email: &str| email_digest(&keys.guest, email).is_some_and(|digest| base64url(&digest) == own);
+    let same: Vec<OrderId> = theirs.into_iter().filter(|(_, email)| is_own(email)).map(|(order, _)| order).collect();
     let (same, guest, owner) = (&same, &guest, &Owner::Account(account).to_string());
     let orders = context
         .postgres()

@@ -3,6 +3,7 @@
 mod context;
 mod rate;
 pub(crate) mod server;
+mod storable;
 
 use std::time::Duration;
 

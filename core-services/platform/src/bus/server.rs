@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 pub(crate) use super::rate::RateLimiter;
-use super::{Arrived, Bus, Call};
+use super::{Arrived, Bus, Call, storable};
 use crate::{
     clock::Clock, entropy::Entropy, operation::Operation, principal::Authenticator, tasks::Tasks, telemetry::metrics,
 };
@@ -240,6 +240,7 @@ async fn check_and_handle(
     let principal = host.authenticator.caller(&operation, &arrived)?;
     operation.admit(&principal)?;
     host.rate.take(operation.rate, &principal, now)?;
+    storable::check(&body)?;
     handle(Call::new(principal, arrived), body).await
 }
 
