@@ -94,7 +94,7 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
     assert_eq!(all.items[1].only_sku.as_deref(), Some("PEAR"));
     assert_eq!(core.ask_as(None, list(Some("produce"))).await.unwrap().items.len(), 1);
     assert_eq!(code(&core.ask_as(None, list(Some("toys"))).await), Some(Code::CategoryNotFound));
-    assert_eq!(code(&core.ask_as(None, list(Some("\0"))).await), Some(Code::CategoryNotFound));
+    assert_eq!(code(&core.ask_as(None, list(Some("\u{1}"))).await), Some(Code::CategoryNotFound));
     for (of, found) in [(merchant().id, 2), (MerchantId::from_u128(404), 0)] {
         let own = core.ask_as(None, List { merchant: Some(of), ..List::default() }).await.unwrap();
         assert_eq!(own.items.len(), found);
@@ -118,7 +118,7 @@ async fn what_is_upserted_is_read_searched_priced_and_replicated() {
         assert_eq!(answer.items.len(), found, "{q}");
     }
 
-    let nowhere = Search { category: Some("\0".into()), ..search("rye") };
+    let nowhere = Search { category: Some("\u{1}".into()), ..search("rye") };
     assert_eq!(core.ask_as(None, nowhere).await.unwrap().items, []);
 
     let priced = core.ask(PriceLines { sku_nos: vec![1, 3, 99], currency: Currency::JPY }).await.unwrap();

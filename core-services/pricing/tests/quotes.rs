@@ -206,14 +206,15 @@ async fn rules_of_the_largest_size_still_reach_the_edges() {
 async fn what_the_database_cannot_store_is_a_wrong_field_and_no_fault() {
     let shop = Shop::without_plugins().await;
     let benefit = json!({ "percentage_bp": 1000 });
-    for (rule, pointer) in [
-        (json!({ "benefit": benefit, "skus": ["a\0b"] }), "/rule/skus"),
-        (json!({ "benefit": benefit, "categories": ["\0"] }), "/rule/categories"),
-        (json!({ "benefit": benefit, "min_subtotal": { "E\0R": 1 } }), "/rule/min_subtotal"),
-        (json!({ "benefit": { "amount": { "\0": 1 } } }), "/rule/benefit/amount"),
+    let wrong = [("/rule".to_owned(), "control_character".to_owned())];
+    for rule in [
+        json!({ "benefit": benefit, "skus": ["a\0b"] }),
+        json!({ "benefit": benefit, "categories": ["\0"] }),
+        json!({ "benefit": benefit, "min_subtotal": { "E\0R": 1 } }),
+        json!({ "benefit": { "amount": { "\0": 1 } } }),
     ] {
         let answer = shop.put(BAKER, RULE, rule).await;
-        assert_eq!(fields(&answer), [(pointer.to_owned(), "invalid".to_owned())], "{answer:?}");
+        assert_eq!(fields(&answer), wrong, "{answer:?}");
     }
 }
 

@@ -7,6 +7,7 @@ mod forgotten;
 mod plugins;
 mod sessions;
 mod shop;
+mod storable;
 mod tenants;
 
 use bodega_domain::{
@@ -37,6 +38,7 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     audit::stock_that_is_promised_and_not_there_is_shown_until_it_is(&shop).await;
     audit::the_api_tells_who_changed_what(&shop).await;
     hostile_forms_get_a_clear_page(&shop).await;
+    storable::no_operation_takes_a_text_that_cannot_be_stored(&shop).await;
     after_signing_out_the_cookie_is_worth_nothing(&shop).await;
 }
 

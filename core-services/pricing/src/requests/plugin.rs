@@ -93,17 +93,6 @@ fn check_name(v: &mut Validation, pointer: &str, name: &str) {
 
 fn check_config(v: &mut Validation, pointer: &str, config: &serde_json::Value) {
     v.check(config.to_string().len() <= CONFIGURATION_BYTES_MAX, pointer, "too_long", "At most 16 KiB.");
-    v.check(!holds_nul(config), pointer, "control_character", "U+0000 cannot be stored.");
-}
-
-/// Whether a text or a name anywhere inside is one that jsonb refuses.
-fn holds_nul(json: &serde_json::Value) -> bool {
-    match json {
-        serde_json::Value::String(text) => text.contains('\0'),
-        serde_json::Value::Array(items) => items.iter().any(holds_nul),
-        serde_json::Value::Object(fields) => fields.iter().any(|(name, json)| name.contains('\0') || holds_nul(json)),
-        _ => false,
-    }
 }
 
 /// A plugin that breaks in its trial is not kept, and one that does not take its configuration not activated with it.
