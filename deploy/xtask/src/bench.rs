@@ -26,12 +26,14 @@ enum Suite {
     Counts,
     /// Time from a change in the core to what a shopper reads at the edges, beside the promise of two seconds
     Replication,
+    /// Time from the start of an edge to its first page, of both builds, and their sizes
+    Start,
     /// Start-up, fuel and time of promotion plugins
     Plugins,
 }
 
 impl Suite {
-    const ALL: [Self; 5] = [Self::Edge, Self::Orders, Self::Counts, Self::Replication, Self::Plugins];
+    const ALL: [Self; 6] = [Self::Edge, Self::Orders, Self::Counts, Self::Replication, Self::Start, Self::Plugins];
 
     const fn name(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Suite {
             Self::Orders => "orders",
             Self::Counts => "counts",
             Self::Replication => "replication",
+            Self::Start => "start",
             Self::Plugins => "plugins",
         }
     }
@@ -50,7 +53,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
     let suites = if flags.suites.is_empty() { &Suite::ALL[..] } else { &flags.suites };
     let core = if flags.dev { "debug" } else { "release" };
     if suites.iter().any(|suite| *suite != Suite::Plugins) {
-        build::shop(&steps, true, false)?;
+        build::shop(&steps, true, suites.contains(&Suite::Start))?;
         let probe = ["build", "-p", "bodega-edge-probe", "--target", "wasm32-wasip2", "--profile", "edge"];
         cargo::build(&steps, "a component that only says hello", &probe)?;
         cargo::build(&steps, "the edge host, optimised", &["build", "--release", "-p", "bodega-edge-host"])?;

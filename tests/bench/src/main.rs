@@ -17,6 +17,7 @@ mod opened;
 mod orders;
 mod replication;
 mod report;
+mod start;
 
 use clap::{Parser, ValueEnum};
 use opened::Profile;
@@ -43,6 +44,8 @@ enum Suite {
     Counts,
     /// Time from a change in the core to what a shopper reads at the edges, beside the promise of two seconds
     Replication,
+    /// Time from the start of an edge to its first page, of both builds, and their sizes
+    Start,
 }
 
 #[tokio::main]
@@ -53,6 +56,7 @@ async fn main() -> Result<(), Fault> {
         Suite::Orders => orders::measure(core).await?,
         Suite::Counts => counts::measure(core).await?,
         Suite::Replication => replication::measure(core).await?,
+        Suite::Start => start::measure(core).await?,
     };
     report.finish()
 }

@@ -46,10 +46,15 @@ pub(crate) fn edge_host() -> PathBuf {
 impl Opened {
     /// Opens a shop with the demo's products and Postgres as it is by default: every commit reaches the disk.
     pub(crate) async fn start(edges: u16, core: Profile) -> Result<Self, Fault> {
-        tokio::task::spawn_blocking(move || Self::start_blocking(edges, core)).await?
+        tokio::task::spawn_blocking(move || Self::start_blocking(edges, false, core)).await?
     }
 
-    fn start_blocking(edges: u16, core: Profile) -> Result<Self, Fault> {
+    /// The same with one embedded edge, and one in workerd beside it.
+    pub(crate) async fn start_with_workerd(core: Profile) -> Result<Self, Fault> {
+        tokio::task::spawn_blocking(move || Self::start_blocking(1, true, core)).await?
+    }
+
+    fn start_blocking(edges: u16, cloudflare: bool, core: Profile) -> Result<Self, Fault> {
         let parent = local_folder().join("test");
         sweep_abandoned(&parent);
         let folder = parent.join(format!("run-{}-bench", std::process::id()));
@@ -59,7 +64,7 @@ impl Opened {
             workspace: workspace_root(),
             ports: ports.clone(),
             edges,
-            cloudflare: false,
+            cloudflare,
             durability: Durability::Full,
             demo: true,
             database_per_service: false,
