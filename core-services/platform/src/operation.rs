@@ -174,6 +174,7 @@ pub const OPERATIONS: &[Operation] = &[
     core("pricing.v1.plugin_activate", Caller::Merchant, RateClass::Credential, Idempotency::OptionalKey),
     core("pricing.v1.plugin_upload", Caller::Merchant, RateClass::Credential, Idempotency::Natural),
     core("pricing.v1.plugins", Caller::Merchant, RateClass::Read, Idempotency::Read),
+    core("pricing.v1.promotion_audit", Caller::Merchant, RateClass::Read, Idempotency::Read),
     core("pricing.v1.promotion_deactivate", Caller::Merchant, RateClass::Write, Idempotency::Natural),
     core("pricing.v1.promotions", Caller::Merchant, RateClass::Read, Idempotency::Read),
     core("pricing.v1.put_rule", Caller::Merchant, RateClass::Write, Idempotency::Natural),

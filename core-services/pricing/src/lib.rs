@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `pricing.v1.quote` | edges | an estimate, or a quote that can be ordered |
 //! | `pricing.v1.{put_rule,promotions,promotion_deactivate}` | merchants, admins | declarative promotions |
+//! | `pricing.v1.promotion_audit` | merchants, admins | who changed which promotion |
 //! | `pricing.v1.{plugin_upload,plugin_activate,plugins}` | merchants, admins | plugins |
 //!
 //! It asks `catalog.v1.price_lines` for each quote, and `catalog.v1.put_views` so that edges know the declarative rules.
@@ -51,6 +52,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(pricing.clone(), requests::quote::quote)
         .on(pricing.clone(), requests::promotion::put_rule)
         .on(pricing.clone(), requests::promotion::promotions)
+        .on(pricing.clone(), requests::promotion::audit)
         .on(pricing.clone(), requests::promotion::deactivate)
         .on(pricing.clone(), requests::plugin::upload)
         .on(pricing.clone(), requests::plugin::activate)

@@ -14,10 +14,10 @@ const PAGE_ITEMS_MAX: usize = LIST_LIMIT_MAX as usize;
 const PAGE_BYTES_MAX: usize = 600 * 1024;
 
 /// A page out of one row more than it may have items; configurations may be large, so that fewer fit.
-fn page<T: Serialize>(mut found: Vec<T>, cursor_of: impl Fn(&T) -> String) -> Page<T> {
+fn page<T: Serialize>(mut found: Vec<T>, items_max: usize, cursor_of: impl Fn(&T) -> String) -> Page<T> {
     let mut bytes = 0;
     let size = |item: &T| serde_json::to_vec(item).map_or(0, |json| json.len());
-    let fit = found.iter().take(PAGE_ITEMS_MAX).take_while(|item| {
+    let fit = found.iter().take(items_max).take_while(|item| {
         bytes += size(item);
         bytes <= PAGE_BYTES_MAX
     });

@@ -1,5 +1,7 @@
 //! All SQL of pricing.
 
+pub(crate) mod audit;
+
 use bodega_domain::{
     Timestamp,
     id::{MerchantId, PluginId, PromotionId},
@@ -322,7 +324,9 @@ pub(crate) async fn put_promotion(tx: &mut PgConnection, change: &Change<'_>) ->
         return Ok(false);
     }
     let data = serde_json::json!({ "rule": change.rule, "plugin": change.plugin, "config": change.config });
-    audit(tx, change.id, change.by, if change.active { "activated" } else { "stored" }, &data, change.at).await?;
+    let what = if change.active { "activated" } else { "stored" };
+    audit::note(tx, change.id, (change.by, what), &data, change.at).await?;
+    next_version(tx).await?;
     Ok(true)
 }
 
@@ -351,27 +355,12 @@ pub(crate) async fn deactivate(
         .bind(OffsetDateTime::from(at))
         .execute(&mut *tx)
         .await?;
-    audit(tx, id, by, "deactivated", &serde_json::json!({}), at).await
+    audit::note(tx, id, (by, "deactivated"), &serde_json::json!({}), at).await?;
+    next_version(tx).await
 }
 
-async fn audit(
-    tx: &mut PgConnection,
-    id: PromotionId,
-    who: &str,
-    what: &str,
-    data: &serde_json::Value,
-    at: Timestamp,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into promotion_audit (promotion, at, who, what, data) values ($1, $2, $3, $4, $5)")
-        .bind(uuid(id.as_u128()))
-        .bind(OffsetDateTime::from(at))
-        .bind(who)
-        .bind(what)
-        .bind(Json(data))
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("update promotion_version set version = version + 1").execute(tx).await?;
-    Ok(())
+async fn next_version(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("update promotion_version set version = version + 1").execute(tx).await.map(|_| ())
 }
 
 /// Promotions after a position, by id. Empty merchants: all of them.

@@ -173,6 +173,39 @@ pub struct Promotions {
     pub cursor: Option<String>,
 }
 
+/// Who changed which promotion, newest first: admins see all, merchants what was done to their own promotions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PromotionAudit {
+    /// Only of this merchant.
+    #[serde(default)]
+    pub merchant: Option<MerchantId>,
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Items a page.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A change of a promotion. Ids only, beside what was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromotionChange {
+    /// When.
+    pub at: Timestamp,
+    /// Which promotion.
+    pub promotion: PromotionId,
+    /// Whose; `None` is the marketplace's.
+    pub merchant: Option<MerchantId>,
+    /// What shoppers read, as it is now.
+    pub label: String,
+    /// `stored`, `activated` or `deactivated`.
+    pub what: String,
+    /// Who did it: an account's id, or `service`.
+    pub who: String,
+    /// The rule, or the plugin and its configuration, as they were stored then.
+    pub data: serde_json::Value,
+}
+
 requests! {
     Quote => "pricing.v1.quote", QuoteAnswer;
     PluginUpload => "pricing.v1.plugin_upload", PluginView;
@@ -181,4 +214,5 @@ requests! {
     Plugins => "pricing.v1.plugins", Page<PluginView>;
     PutRule => "pricing.v1.put_rule", PromotionView;
     Promotions => "pricing.v1.promotions", Page<PromotionView>;
+    PromotionAudit => "pricing.v1.promotion_audit", Page<PromotionChange>;
 }

@@ -132,6 +132,7 @@ endpoints! {
     Post "/api/v1/plugins" pricing::PluginUpload [] "Uploads a plugin: checked, tried, then kept";
     Post "/api/v1/plugins/{plugin}/activate" pricing::PluginActivate [plugin: Path] "Uses a plugin in quotes from now on";
     Get "/api/v1/promotions" pricing::Promotions [cursor: Text] "Promotions: rules and plugins in use";
+    Get "/api/v1/promotions/changes" pricing::PromotionAudit [merchant: Text, cursor: Text, limit: Number] "Who changed which promotion, when and how";
     Put "/api/v1/promotions/{id}" pricing::PutRule [id: Path] "Makes or replaces a declarative promotion";
     Delete "/api/v1/promotions/{id}" pricing::PromotionDeactivate [promotion: Part("id")] "Stops using a promotion";
 

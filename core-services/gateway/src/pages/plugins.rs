@@ -6,7 +6,8 @@ use bodega_domain::{
     Failure,
     limits::{IDEMPOTENCY_KEY_BYTES_MAX, PLUGIN_BYTES_MAX, TEXT_LINE_BYTES_MAX},
     message::pricing::{
-        PluginActivate, PluginUpload, PluginView, Plugins, PromotionDeactivate, PromotionView, Promotions,
+        PluginActivate, PluginUpload, PluginView, Plugins, PromotionAudit, PromotionChange, PromotionDeactivate,
+        PromotionView, Promotions,
     },
     token::base64url,
 };
@@ -20,12 +21,16 @@ use super::{
     words::{badge, plain, size, time},
 };
 
+/// Last changes below the list.
+const CHANGES_SHOWN: u32 = 12;
+
 pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
-    let (plugins, promotions) = tokio::join!(
+    let (plugins, promotions, changes) = tokio::join!(
         visit.ask(Plugins { merchant: None, cursor: visit.cursor() }),
         visit.ask(Promotions { cursor: visit.query("promotions").map(str::to_owned) }),
+        visit.ask(PromotionAudit { limit: Some(CHANGES_SHOWN), ..PromotionAudit::default() }),
     );
-    let (plugins, promotions) = (plugins?, promotions?);
+    let (plugins, promotions, changes) = (plugins?, promotions?, changes?);
     let body = html! {
         section aria-labelledby="uploaded" {
             h2 id="uploaded" { "Plugins" }
@@ -40,6 +45,7 @@ pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
                 p { a href={ (visit.at("/plugins?promotions=")) (super::table::escape(next)) } { "More promotions" } }
             }
         }
+        section aria-labelledby="changed" { h2 id="changed" { "Last changes" } (changes_table(&changes.items)) }
         section aria-labelledby="upload" { h2 id="upload" { "Upload a plugin" } (upload_form(&visit)) }
     };
     Ok(Page::new("Plugins", body))
@@ -107,6 +113,31 @@ fn promotions_table(visit: &Visit, promotions: &[PromotionView]) -> Markup {
         .collect();
     let heads = ["Shoppers read", "Kind", "State", "Configuration", "Change"];
     table("Rules and plugins in use", &heads, rows, "No promotions yet.")
+}
+
+/// Who changed which promotion, when and how.
+fn changes_table(changes: &[PromotionChange]) -> Markup {
+    let rows = changes
+        .iter()
+        .map(|change| {
+            vec![
+                html! { (change.label) },
+                html! { (plain(&change.what)) },
+                time(change.at),
+                html! { code { (change.who) } },
+                html! {
+                    @if change.data.as_object().is_some_and(|data| !data.is_empty()) {
+                        details {
+                            summary { "Show" span.vh { " what was stored of " (change.label) } }
+                            pre tabindex="0" { (serde_json::to_string_pretty(&change.data).unwrap_or_default()) }
+                        }
+                    } @else { "–" }
+                },
+            ]
+        })
+        .collect();
+    let heads = ["Shoppers read", "What", "When", "Who", "Stored"];
+    table("Newest first", &heads, rows, "No promotion has been changed yet.")
 }
 
 fn upload_form(visit: &Visit) -> Markup {

@@ -88,6 +88,9 @@ pub(crate) async fn the_api_tells_who_changed_what(shop: &Shop) {
     assert_eq!(changes["items"].as_array().unwrap().len(), 4, "one for each account of the shop: {changes}");
     let moved = read("/api/v1/stock/movements?limit=1").await;
     assert_eq!((&moved["items"][0]["delta"], &moved["items"][0]["reason"]), (&(-3).into(), &"damage".into()));
+    let changed = read("/api/v1/promotions/changes").await;
+    let what: Vec<_> = changed["items"].as_array().unwrap().iter().map(|item| item["what"].clone()).collect();
+    assert_eq!(what, ["deactivated", "activated"], "of the merchant's plugin: {changed}");
     let all = read("/api/v1/stock").await;
     let number = &all["items"][0]["sku_no"];
     let token = token.clone();

@@ -53,5 +53,9 @@ pub(crate) async fn a_plugin_is_uploaded_used_and_stopped(shop: &Shop) {
     let stop = stop.split_once('"').unwrap().0.to_owned();
     assert_eq!(seller.post(&stop, &[]).await.status, 303);
     assert_eq!(active().await, 0);
-    assert!(seller.get("/merchant/plugins").await.body.contains("Ended"));
+    let page = seller.get("/merchant/plugins").await.body;
+    assert!(page.contains("Ended"));
+    let changes = page.split_once("Last changes").unwrap().1;
+    let (stopped, begun) = (changes.find("Deactivated").unwrap(), changes.find("Activated").unwrap());
+    assert!(stopped < begun && changes.contains(LABEL) && changes.contains("<code>acc_"), "{changes}");
 }

@@ -65,7 +65,14 @@ pub(crate) async fn the_api_tells_a_merchant_of_their_part_and_no_more(shop: &Sh
         assert_eq!(entry["data"], serde_json::json!({}), "{entry}");
         assert!(entry["who"] == "buyer" || entry["who"].as_str().unwrap().starts_with("service:"), "{entry}");
     }
-    for path in ["/api/v1/stock", "/api/v1/stock/movements", "/api/v1/plugins", "/api/v1/promotions"] {
+    let lists = [
+        "/api/v1/stock",
+        "/api/v1/stock/movements",
+        "/api/v1/plugins",
+        "/api/v1/promotions",
+        "/api/v1/promotions/changes",
+    ];
+    for path in lists {
         let body = read(path.to_owned()).await;
         let seller = MerchantId::from_u128(1).to_string();
         for foreign in [plugins::NAME, plugins::LABEL, "ODD", seller.as_str()] {
@@ -78,6 +85,7 @@ pub(crate) async fn the_api_tells_a_merchant_of_their_part_and_no_more(shop: &Sh
         (format!("/api/v1/orders/{}/history", shop.order), Code::OrderNotFound),
         (format!("/api/v1/stock?merchant={seller}"), Code::Forbidden),
         (format!("/api/v1/stock/movements?merchant={seller}"), Code::Forbidden),
+        (format!("/api/v1/promotions/changes?merchant={seller}"), Code::Forbidden),
         (format!("/api/v1/payments/{}/transfers", shop.shared.id), Code::Forbidden),
         ("/api/v1/payments/balances".to_owned(), Code::Forbidden),
         ("/api/v1/payments/exceptions".to_owned(), Code::Forbidden),

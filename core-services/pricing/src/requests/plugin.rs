@@ -221,5 +221,5 @@ pub(crate) async fn plugins(pricing: Pricing, call: Call, request: Plugins) -> R
         .transpose()?;
     let pool = pricing.context.postgres().pool();
     let found = store::plugins(pool, &merchants, None, after, PAGE_ITEMS_MAX + 1).await?;
-    Ok(page(found, |plugin| plugin.id.to_string()))
+    Ok(page(found, PAGE_ITEMS_MAX, |plugin| plugin.id.to_string()))
 }

@@ -1,13 +1,17 @@
-//! `pricing.v1.{put_rule,promotions,promotion_deactivate}`: declarative promotions, and what takes part in quotes.
+//! `pricing.v1.{put_rule,promotions,promotion_audit,promotion_deactivate}`: declarative promotions, what takes part in
+//! quotes, and who changed it.
 
 use bodega_domain::{
     Code, Failure,
     failure::Validation,
     id::PromotionId,
-    limits::{OWNER_PROMOTIONS_MAX, OWNER_RULES_BYTES_MAX, PROMOTIONS_MAX, RULES_BYTES_MAX},
+    limits::{
+        LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, OWNER_PROMOTIONS_MAX, OWNER_RULES_BYTES_MAX, PROMOTIONS_MAX,
+        RULES_BYTES_MAX,
+    },
     message::{
         Done, Page,
-        pricing::{PromotionDeactivate, PromotionView, Promotions, PutRule},
+        pricing::{PromotionAudit, PromotionChange, PromotionDeactivate, PromotionView, Promotions, PutRule},
     },
     promotion::Rule,
 };
@@ -114,7 +118,22 @@ pub(crate) async fn promotions(
         .transpose()?;
     let pool = pricing.context.postgres().pool();
     let found = store::promotions(pool, &merchants, None, after, PAGE_ITEMS_MAX + 1).await?;
-    Ok(page(found, |promotion| promotion.id.to_string()))
+    Ok(page(found, PAGE_ITEMS_MAX, |promotion| promotion.id.to_string()))
+}
+
+pub(crate) async fn audit(
+    pricing: Pricing,
+    call: Call,
+    request: PromotionAudit,
+) -> Result<Page<PromotionChange>, Failure> {
+    let merchants = reads_of(&call.principal, request.merchant)?;
+    let wrong = |_| Failure::new(Code::BadRequest, "This cursor is not one of ours.");
+    let before = request.cursor.as_deref().map(str::parse::<i64>).transpose().map_err(wrong)?;
+    let limit = request.limit.unwrap_or(LIST_LIMIT_DEFAULT).clamp(1, LIST_LIMIT_MAX);
+    let limit = usize::try_from(limit).unwrap_or(PAGE_ITEMS_MAX);
+    let found = store::audit::page(pricing.context.postgres().pool(), &merchants, before, limit + 1).await?;
+    let Page { items, next_cursor } = page(found, limit, |(n, _)| n.to_string());
+    Ok(Page { items: items.into_iter().map(|(_, change)| change).collect(), next_cursor })
 }
 
 pub(crate) async fn deactivate(pricing: Pricing, call: Call, request: PromotionDeactivate) -> Result<Done, Failure> {
