@@ -64,12 +64,12 @@ async fn posted_and_balanced(shop: &OpenShop, order: &Value) {
     let id = order["id"].as_str().unwrap_or_default();
     let history = admin.get(&format!("/api/v1/orders/{id}/history")).await.expect(200);
     let words: Vec<&str> =
-        history.as_array().into_iter().flatten().filter_map(|entry| entry["what"].as_str()).collect();
+        history["items"].as_array().into_iter().flatten().filter_map(|entry| entry["what"].as_str()).collect();
     let at = |word: &str| words.iter().position(|w| *w == word).unwrap_or_else(|| panic!("{word} in {words:?}"));
     assert!(at("authorised") < at("stock_posted") && at("stock_posted") < at("paid"), "{words:?}");
 
     let transfers = admin.get(&format!("/api/v1/payments/{id}/transfers")).await.expect(200);
-    let transfers = transfers.as_array().cloned().unwrap_or_default();
+    let transfers = transfers["items"].as_array().cloned().unwrap_or_default();
     let into = |account: &str, side: &str| -> i64 {
         transfers.iter().filter(|t| t[side] == account).map(|t| amount(&t["amount"])).sum()
     };
@@ -83,7 +83,7 @@ async fn posted_and_balanced(shop: &OpenShop, order: &Value) {
 
     let balances = admin.get("/api/v1/payments/balances").await.expect(200);
     let mut sums: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
-    for balance in balances.as_array().into_iter().flatten() {
+    for balance in balances["items"].as_array().into_iter().flatten() {
         let money = &balance["balance"];
         *sums.entry(money["currency"].to_string()).or_default() += amount(money);
     }

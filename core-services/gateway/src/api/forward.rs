@@ -46,7 +46,7 @@ pub(super) fn forward<R: Message + Sync>(
         let reply = context.bus().request_bytes(R::SUBJECT, body.into(), &asked).await?;
         // The answer passes as it is; only the envelope is read.
         match serde_json::from_slice::<Reply<&RawValue>>(&reply) {
-            Ok(Reply::Ok(answer)) => Ok(answer.get().as_bytes().to_vec()),
+            Ok(Reply::Ok(answer)) => Ok(page_of(answer.get())),
             Ok(Reply::Failure(failure)) => Err(failure),
             Err(error) => {
                 tracing::error!(%error, subject = R::SUBJECT, "a reply could not be read");
@@ -54,6 +54,13 @@ pub(super) fn forward<R: Message + Sync>(
             }
         }
     })
+}
+
+/// A list that the bus carries whole is one page here: clients read every list alike.
+fn page_of(answer: &str) -> Vec<u8> {
+    let is_list = answer.starts_with('[');
+    let page = if is_list { format!("{{\"items\":{answer},\"next_cursor\":null}}") } else { answer.to_owned() };
+    page.into_bytes()
 }
 
 /// Answers one request of an endpoint.
@@ -186,4 +193,18 @@ fn json_response(endpoint: Endpoint, asked: &HeaderMap, json: Vec<u8>) -> Respon
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_list_is_a_page_and_everything_else_stays_as_it_is() {
+        let read = |answer| serde_json::from_slice::<Value>(&page_of(answer)).unwrap();
+        assert_eq!(read("[1, [2]]"), serde_json::json!({"items": [1, [2]], "next_cursor": null}));
+        assert_eq!(read("[]"), serde_json::json!({"items": [], "next_cursor": null}));
+        assert_eq!(read(r#"{"items": [1], "next_cursor": "1"}"#)["next_cursor"], "1");
+        assert_eq!(read(r#"{"id": "[x]"}"#), serde_json::json!({"id": "[x]"}));
+    }
 }
