@@ -62,11 +62,7 @@ async fn an_amount_that_changes_between_authorisation_and_capture_gives_the_stoc
     let shop = Shop::open().await;
     let guest = shop.guest();
     shop.fault("capture", "hang_before", 1_500, 1).await;
-    let quote = shop.quote(&guest, &[(BREAD, 2)]).await;
-    let mut place = shop.order(&quote, "k", "card_ok");
-    place.wait_ms = 0;
-    let order = shop.place(&guest, place).await.unwrap();
-    shop.until_word(&guest, order.id, "stock_posted").await;
+    let order = shop.buy_up_to_posting(&guest, &[(BREAD, 2)]).await;
     let intent = shop.intent_of(order.id).await;
     shop.act(&intent, "reprice").await;
     let order = shop.until_status(&guest, order.id, OrderStatus::Cancelled).await;
@@ -154,11 +150,7 @@ async fn a_step_that_waits_for_hours_is_shown_to_somebody_once() {
     let shop = Shop::open().await;
     let guest = shop.guest();
     shop.fault("capture", "refuse", 0, 1_000).await;
-    let quote = shop.quote(&guest, &[(BREAD, 1)]).await;
-    let mut place = shop.order(&quote, "k", "card_ok");
-    place.wait_ms = 0;
-    let order = shop.place(&guest, place).await.unwrap();
-    shop.until_word(&guest, order.id, "stock_posted").await;
+    let order = shop.buy_up_to_posting(&guest, &[(BREAD, 1)]).await;
     let pool = shop.core.pool("order").await;
     let due = || sqlx::query("update saga set due = now()").execute(&pool);
     sqlx::query("update saga set waiting_since = waiting_since - interval '6 hours'").execute(&pool).await.unwrap();

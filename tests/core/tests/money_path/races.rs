@@ -51,6 +51,16 @@ impl Shop {
         .await;
     }
 
+    /// Buys and waits until the stock is posted: what comes next is taking the money.
+    pub(crate) async fn buy_up_to_posting(&self, guest: &Guest, lines: &[(&str, u32)]) -> OrderView {
+        let quote = self.quote(guest, lines).await;
+        let mut place = self.order(&quote, "k", "card_ok");
+        place.wait_ms = 0;
+        let order = self.place(guest, place).await.unwrap();
+        self.until_word(guest, order.id, "stock_posted").await;
+        order
+    }
+
     /// The time to pay is over, for all orders.
     pub(crate) async fn let_time_run_out(&self) {
         let pool = self.core.pool("order").await;
@@ -71,11 +81,7 @@ async fn who_calls_an_order_off_while_its_money_moves_is_told_to_come_back() {
     let shop = Shop::open().await;
     let guest = shop.guest();
     shop.fault("capture", "hang_before", 1_500, 1).await;
-    let quote = shop.quote(&guest, &[(BREAD, 2)]).await;
-    let mut place = shop.order(&quote, "k", "card_ok");
-    place.wait_ms = 0;
-    let order = shop.place(&guest, place).await.unwrap();
-    shop.until_word(&guest, order.id, "stock_posted").await;
+    let order = shop.buy_up_to_posting(&guest, &[(BREAD, 2)]).await;
     let refused = shop.call_off(&guest, order.id, "c").await;
     assert_eq!(code(&refused), Some(Code::OrderStateConflict), "{refused:?}");
     shop.until_status(&guest, order.id, OrderStatus::Paid).await;
