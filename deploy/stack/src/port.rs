@@ -33,13 +33,72 @@ pub(crate) fn connect(port: u16) -> std::io::Result<TcpStream> {
 /// The status of a GET, or `None` when nobody answers.
 #[must_use]
 pub fn http_status(port: u16, path: &str) -> Option<u16> {
+    status_within(Duration::from_secs(5), port, path)
+}
+
+fn status_within(patience: Duration, port: u16, path: &str) -> Option<u16> {
     let mut stream = connect(port).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").ok()?;
-    // "HTTP/1.1 200": the status is all that is wanted, the rest is read so that nobody logs a broken connection.
-    let mut answer = Vec::new();
-    let _ = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+    let answer = read_answer(stream);
+    // "HTTP/1.1 200": the status is all that is wanted.
     std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()
 }
 
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
+/// Reads an answer whole, so that nobody logs a broken connection. Not every server closes it when asked to: once the
+/// length that it told has come, or the head and then nothing for a moment, that was all.
+fn read_answer(mut stream: TcpStream) -> Vec<u8> {
+    let (mut answer, mut part, mut whole) = (Vec::new(), [0; 16 * 1024], None);
+    while answer.len() < whole.unwrap_or(ANSWER_BYTES_MAX) {
+        match stream.read(&mut part) {
+            Ok(read) if read > 0 => answer.extend_from_slice(part.get(..read).unwrap_or_default()),
+            _ => break,
+        }
+        let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        if let (None, Some(head)) = (whole, head) {
+            let text = String::from_utf8_lossy(answer.get(..head).unwrap_or_default()).to_lowercase();
+            let length =
+                text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+            let body = length.unwrap_or(ANSWER_BYTES_MAX);
+            whole = Some(head.saturating_add(4).saturating_add(body).min(ANSWER_BYTES_MAX));
+            let _ = stream.set_read_timeout(Some(QUIET));
+        }
+    }
+    answer
+}
+
+/// Silence after which an answer of unknown length is over.
+const QUIET: Duration = Duration::from_millis(200);
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that gives one answer and then says no more, and does not close the connection either.
+    fn answers(answer: &'static str) -> u16 {
+        let listener = bind_free().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            stream.write_all(answer.as_bytes()).unwrap();
+            // Until the other side has gone.
+            while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
+        });
+        port
+    }
+
+    #[test]
+    fn an_answer_is_over_when_its_length_has_come_though_nobody_closes() {
+        for answer in [
+            "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        ] {
+            // Whoever waited for the end of the connection would wait for ever.
+            assert_eq!(status_within(Duration::from_secs(100_000), answers(answer), "/"), Some(204), "{answer}");
+        }
+        assert_eq!(http_status(answers("nonsense"), "/"), None);
+    }
+}
