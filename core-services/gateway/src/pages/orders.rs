@@ -236,7 +236,7 @@ fn link_form(visit: &Visit, order: &OrderView) -> Markup {
             h2 id="link" { "Guest's link" }
             form.sheet method="post" action=(visit.at(format_args!("/orders/{}/link", order.id))) {
                 p.fine { "If somebody else has seen it: every link that was given out opens nothing from then on. The guest finds the new one on the order's page." }
-                button.button type="submit" { "Undo the link" }
+                button.button.quiet type="submit" { "Undo the link" }
             }
         }
     }

@@ -251,7 +251,7 @@ fn deletion(open: bool) -> Markup {
                     "What you ordered with this account stays under its number, without your name, e-mail and address. An order that \
                      is still under way needs them until it has ended, for " (FORGET_LATEST_DAYS) " days at most. Print what you want to keep."
                 }
-                p.fine { "What you ordered without signing in is not part of the account: ask the shop to forget it." }
+                p.fine { "What you ordered without signing in, and is not in the list above, is not part of the account: ask the shop to forget it." }
                 (entry("de-password", "password", "Password", "password", "current-password", "", None))
                 button.button.quiet type="submit" { "Delete my account for good" }
             }
