@@ -69,6 +69,11 @@ pub(crate) async fn place_batch(sagas: &Sagas, jobs: Vec<PlaceJob>) -> Vec<Resul
             *outcome = Some(Err(failure.clone()));
         }
     }
+    // What is refused may have been placed since its key was looked for, by the same key in another batch: then that is
+    // the answer, and neither that the quote was used nor that a limit is reached.
+    if let Err(failure) = batch.answer_known(&sagas.context).await {
+        tracing::warn!(%failure, "the keys of what was refused could not be looked for again");
+    }
     batch.answers(&sagas.context).await
 }
 
@@ -136,13 +141,18 @@ impl Batch {
         self.outcomes.into_iter().map(answer).collect()
     }
 
-    /// A known key is answered before all else, even when its quote is gone.
+    /// A known key is answered before all else, even when its quote is gone. Those that have their order are passed over.
     async fn answer_known(&mut self, context: &Context) -> Result<(), Failure> {
-        let keys: Vec<(String, String)> =
-            self.jobs.iter().map(|job| (job.owner.to_string(), job.request.key.clone())).collect();
+        let without = |outcome: &Option<Result<OrderId, Failure>>| !matches!(outcome, Some(Ok(_)));
+        let key = |job: &PlaceJob| (job.owner.to_string(), job.request.key.clone());
+        let open = self.jobs.iter().zip(&self.outcomes).filter(|(_, outcome)| without(outcome));
+        let keys: Vec<(String, String)> = open.map(|(job, _)| key(job)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
         let known = store::place::known_keys(context.postgres().pool(), &keys).await.map_err(DatabaseError::from)?;
-        for ((job, key), outcome) in self.jobs.iter().zip(&keys).zip(&mut self.outcomes) {
-            if let Some(found) = known.get(key) {
+        for (job, outcome) in self.jobs.iter().zip(&mut self.outcomes).filter(|(_, outcome)| without(outcome)) {
+            if let Some(found) = known.get(&key(job)) {
                 *outcome = Some(answer_known(found, &fingerprint(&job.request)));
             }
         }

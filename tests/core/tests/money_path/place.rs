@@ -9,6 +9,7 @@ use bodega_domain::{
     order::{OrderStatus, PaymentStatus},
     quote,
 };
+use bodega_platform::sqlx;
 use bodega_test_core::{code, fields};
 use bodega_tests::eventually;
 
@@ -218,4 +219,42 @@ pub(crate) async fn futures_join<F: Future>(n: usize, mut make: impl FnMut() -> 
     })
     .await;
     outputs.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_key_that_was_remembered_while_its_repetition_was_judged_is_answered_with_its_order() {
+    let shop = Shop::open().await;
+    let guest = shop.guest();
+    let quote = shop.quote(&guest, &[(BREAD, 1)]).await;
+    let place = shop.order(&quote, "k", "card_ok");
+    let first = shop.place(&guest, place.clone()).await.unwrap();
+    // The moment between looking for the key and looking for the claim, held open: the key is not there yet, and the
+    // claim cannot be read before it is.
+    let database = shop.core.pool("order").await;
+    let mut winner = database.begin().await.unwrap();
+    let gone = "with gone as (delete from checkout_key returning *) select owner, key, order_id, fingerprint from gone";
+    let key: (String, String, sqlx::types::Uuid, Vec<u8>) = sqlx::query_as(gone).fetch_one(&database).await.unwrap();
+    sqlx::query("lock table claim in access exclusive mode").execute(&mut *winner).await.unwrap();
+    let again = shop.place(&guest, place);
+    let remember = async {
+        eventually("the repetition to look for the claim", || async {
+            let waits =
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%from claim%'";
+            let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&database).await.unwrap();
+            (waiting > 0).then_some(())
+        })
+        .await;
+        sqlx::query("insert into checkout_key (owner, key, order_id, fingerprint) values ($1, $2, $3, $4)")
+            .bind(&key.0)
+            .bind(&key.1)
+            .bind(key.2)
+            .bind(&key.3)
+            .execute(&mut *winner)
+            .await
+            .unwrap();
+        winner.commit().await.unwrap();
+    };
+    let (again, ()) = tokio::join!(again, remember);
+    assert_eq!(again.unwrap().id, first.id);
+    shop.close().await;
 }
