@@ -68,6 +68,12 @@ impl Principal {
         }
     }
 
+    /// Who is named in an audit: the owner's id, or `service`.
+    #[must_use]
+    pub fn who(&self) -> String {
+        self.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string())
+    }
+
     /// Whether it runs the marketplace.
     #[must_use]
     pub fn is_admin(&self) -> bool {

@@ -52,8 +52,3 @@ pub(crate) fn reads_of(principal: &Principal, wanted: Option<MerchantId>) -> Res
         _ => Err(Code::Forbidden.into()),
     }
 }
-
-/// Who is named in the audit.
-pub(crate) fn who(principal: &Principal) -> String {
-    principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string())
-}

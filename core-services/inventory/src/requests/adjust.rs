@@ -50,7 +50,7 @@ pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) 
     }
     v.finish()?;
     let adjustments = &request.adjustments;
-    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
+    let who = call.principal.who();
     let who = who.as_str();
     inventory
         .postgres()

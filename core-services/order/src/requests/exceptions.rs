@@ -33,7 +33,7 @@ pub(crate) async fn exceptions(
 /// Closed by whoever closed it first; the same again changes nothing.
 pub(crate) async fn close(orders: Orders, call: Call, request: CloseException) -> Result<Done, Failure> {
     let id: i64 = request.exception.parse().map_err(|_| Failure::from(Code::NotFound))?;
-    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
+    let who = call.principal.who();
     let now = orders.context.clock().now();
     let known = store::exceptions::close(orders.context.postgres().pool(), id, &who, now).await;
     if known.map_err(DatabaseError::from)? { Ok(Done {}) } else { Err(Code::NotFound.into()) }

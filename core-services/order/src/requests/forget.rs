@@ -32,7 +32,7 @@ pub(crate) async fn forget_contact(
     request: ForgetContact,
 ) -> Result<ContactForgotten, Failure> {
     let order = load(&orders, request.order).await?.id;
-    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
+    let who = call.principal.who();
     remember(&orders.context, Which::One(order), &who).await?;
     empty(&orders.context, Which::One(order)).await?;
     let waits = store::forget::waits(orders.context.postgres().pool(), order).await.map_err(DatabaseError::from)?;

@@ -45,7 +45,7 @@ pub(crate) async fn exceptions(
 /// Closed by whoever closed it first; the same again changes nothing.
 pub(crate) async fn close_exception(state: Arc<State>, call: Call, request: CloseException) -> Result<Done, Failure> {
     let id = Uuid::try_parse(&request.exception).map_err(|_| Failure::from(Code::NotFound))?;
-    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
+    let who = call.principal.who();
     let now = state.context.clock().now();
     let known = store::records::close_exception(state.context.postgres().pool(), id, &who, now).await;
     if known.map_err(DatabaseError::from)? { Ok(Done {}) } else { Err(Code::NotFound.into()) }

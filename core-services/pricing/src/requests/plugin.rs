@@ -26,7 +26,7 @@ use bodega_plugin_host::{
 use super::{
     PAGE_ITEMS_MAX, page,
     promotion::{put, used},
-    reads_of, who, writes_for,
+    reads_of, writes_for,
 };
 use crate::{Pricing, store};
 
@@ -53,7 +53,7 @@ pub(crate) async fn upload(pricing: Pricing, call: Call, request: PluginUpload) 
         return Err(objected(&objection));
     }
     let report = serde_json::json!({ "description": loaded.description, "trial": listed(&trial) });
-    let (by, at) = (who(&call.principal), pricing.context.clock().now());
+    let (by, at) = (call.principal.who(), pricing.context.clock().now());
     let hash = component.hash().to_string();
     let new = store::NewPlugin {
         id: PluginId::new(at.unix_ms(), pricing.context.entropy().bytes()),
@@ -147,7 +147,7 @@ pub(crate) async fn activate(pricing: Pricing, call: Call, request: PluginActiva
     if let Some(objection) = trial.objection() {
         return Err(objected(&objection));
     }
-    let (by, at) = (who(&call.principal), pricing.context.clock().now());
+    let (by, at) = (call.principal.who(), pricing.context.clock().now());
     let change = store::Change {
         id: PromotionId::new(at.unix_ms(), pricing.context.entropy().bytes()),
         merchant,

@@ -17,13 +17,13 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, TransactionError, sqlx::PgConnection};
 
-use super::{PAGE_ITEMS_MAX, page, reads_of, who, writes_for};
+use super::{PAGE_ITEMS_MAX, page, reads_of, writes_for};
 use crate::{Pricing, active, store};
 
 pub(crate) async fn put_rule(pricing: Pricing, call: Call, request: PutRule) -> Result<PromotionView, Failure> {
     let merchant = writes_for(&call.principal, request.merchant)?;
     let rule = parse(&request, merchant)?;
-    let (by, at) = (who(&call.principal), pricing.context.clock().now());
+    let (by, at) = (call.principal.who(), pricing.context.clock().now());
     let config = serde_json::json!({});
     let change = store::Change {
         id: request.id,
@@ -137,7 +137,7 @@ pub(crate) async fn audit(
 }
 
 pub(crate) async fn deactivate(pricing: Pricing, call: Call, request: PromotionDeactivate) -> Result<Done, Failure> {
-    let (by, at) = (who(&call.principal), pricing.context.clock().now());
+    let (by, at) = (call.principal.who(), pricing.context.clock().now());
     let (by, principal, id) = (&by, &call.principal, request.promotion);
     pricing
         .context
