@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     failure::Validation,
     limits::{EMAIL_BYTES_MAX, TEXT_LINE_BYTES_MAX},
-    token::KeyRing,
+    token::{KeyRing, base64url},
 };
 
 /// A postal address. Personal data: it lives in `order.contact` and `identity.profile` only.
@@ -124,10 +124,11 @@ pub fn normal_email(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
-/// What two services compare instead of an e-mail: a keyed digest of its normal form. `None` when the ring has no key.
+/// What two services compare instead of an e-mail: a keyed digest of its normal form, base64url. `None` when the ring has
+/// no key.
 #[must_use]
-pub fn email_digest(ring: &KeyRing, email: &str) -> Option<[u8; 32]> {
-    ring.digest("email", normal_email(email).as_bytes())
+pub fn email_digest(ring: &KeyRing, email: &str) -> Option<String> {
+    ring.digest("email", normal_email(email).as_bytes()).map(|digest| base64url(&digest))
 }
 
 /// Two letters of ISO 3166-1.

@@ -115,7 +115,7 @@ pub struct EmailDigest {
 /// Answer of [`EmailDigest`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DigestOfEmail {
-    /// [`email_digest`](crate::address::email_digest), base64url. Absent when there is no such account, or no longer.
+    /// [`email_digest`](crate::address::email_digest). Absent when there is no such account, or no longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }

@@ -28,8 +28,7 @@ pub(crate) async fn search(state: Arc<State>, _call: Call, request: Search) -> R
         let failure = Failure::from(Code::ValidationFailed);
         return Err(failure.field("/q", "too_long", "At most 200 bytes."));
     }
-    // A zero byte cannot be bound as text.
-    let typed = request.q.replace('\0', " ");
+    let typed = request.q.as_str();
     let cursor = request.cursor.as_deref();
     let (loosely, cursor) = match cursor.and_then(|text| text.strip_prefix(LOOSE)) {
         Some(rest) => (true, Some(rest)),
@@ -44,15 +43,15 @@ pub(crate) async fn search(state: Arc<State>, _call: Call, request: Search) -> R
         return Ok(Page { items: Vec::new(), next_cursor: None });
     }
     let pool = state.context.postgres().pool();
-    let exact = prefixes(&typed, |word| word);
+    let exact = prefixes(typed, |word| word);
     if !loosely {
-        let cards = read::search(pool, (&typed, &exact), category, (after, size + 1)).await.map_err(database)?;
+        let cards = read::search(pool, (typed, &exact), category, (after, size + 1)).await.map_err(database)?;
         if !cards.is_empty() || after > 0 || exact.is_empty() {
             return Ok(page_of(cards, size));
         }
     }
     // Nothing begins like that: perhaps another ending does.
-    let loose = prefixes(&typed, shortened);
+    let loose = prefixes(typed, shortened);
     let cards = read::search(pool, ("", &loose), category, (after, size + 1)).await.map_err(database)?;
     let mut page = page_of(cards, size);
     page.next_cursor = page.next_cursor.map(|cursor| format!("{LOOSE}{cursor}"));

@@ -9,7 +9,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, TransactionError, outbox};
 
-use super::{asker, database, events, sign_in};
+use super::{asker, database, deny_here, events, sign_in};
 use crate::{
     State,
     store::{self, Which},
@@ -45,10 +45,7 @@ pub(crate) async fn delete_account(state: Arc<State>, call: Call, request: Delet
             })
         })
         .await?;
-    // This process need not wait for its own event.
-    for (session, until) in denied {
-        state.context.revocations().revoke(session, until, state.context.clock().now());
-    }
+    deny_here(&state, denied);
     Ok(Done {})
 }
 

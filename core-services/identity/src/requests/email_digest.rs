@@ -6,7 +6,6 @@ use bodega_domain::{
     Failure,
     address::email_digest as digest,
     message::identity::{DigestOfEmail, EmailDigest},
-    token::base64url,
 };
 use bodega_platform::Call;
 use uuid::Uuid;
@@ -21,5 +20,5 @@ pub(crate) async fn email_digest(
 ) -> Result<DigestOfEmail, Failure> {
     let account = Uuid::from_u128(request.account.as_u128());
     let row = store::by_id(state.context.postgres().pool(), account).await.map_err(database)?;
-    Ok(DigestOfEmail { digest: row.and_then(|row| digest(&state.ring, &row.email)).map(|digest| base64url(&digest)) })
+    Ok(DigestOfEmail { digest: row.and_then(|row| digest(&state.ring, &row.email)) })
 }

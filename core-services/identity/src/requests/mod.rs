@@ -55,6 +55,13 @@ fn is_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|e| e.constraint()) == Some("profile_email")
 }
 
+/// Denies sessions in this process at once, which need not wait for its own event.
+fn deny_here(state: &State, denied: Vec<(SessionId, Timestamp)>) {
+    for (session, until) in denied {
+        state.context.revocations().revoke(session, until, state.context.clock().now());
+    }
+}
+
 /// Tells of sessions that were put on the deny list.
 fn events(state: &State, denied: &[(SessionId, Timestamp)]) -> Vec<Event> {
     let revoked = |(session, until): &(SessionId, Timestamp)| SessionRevoked { session: *session, until: *until };

@@ -11,7 +11,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, TransactionError, outbox, sqlx::types::Json};
 
-use super::{database, events, is_taken, new_account};
+use super::{database, deny_here, events, is_taken, new_account};
 use crate::{
     State,
     limits::ROLES_MAX,
@@ -32,7 +32,7 @@ pub(crate) async fn put_user(state: Arc<State>, call: Call, request: PutUser) ->
         password::check(&mut v, password);
     }
     v.finish()?;
-    let who = call.principal.owner().map_or_else(|| "service".to_owned(), |owner| owner.to_string());
+    let who = call.principal.who();
     for _ in 0..LOOKS_MAX {
         let known = store::by_email(state.context.postgres().pool(), &email).await.map_err(database)?;
         if let Some(known) = known {
@@ -120,8 +120,6 @@ async fn change(
         Err(TransactionError::Refused(())) => return Ok(None),
         Err(TransactionError::Database(error)) => return Err(error.into()),
     };
-    for (session, until) in denied {
-        state.context.revocations().revoke(session, until, state.context.clock().now());
-    }
+    deny_here(state, denied);
     Ok(Some(account))
 }

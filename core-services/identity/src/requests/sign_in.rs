@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bodega_domain::{
     Code, Failure,
+    address::normal_email,
     limits::EMAIL_BYTES_MAX,
     message::identity::{SessionOpened, SignIn},
 };
@@ -49,9 +50,8 @@ pub(super) struct Proven {
 
 /// The account of an e-mail and its password. Each attempt is counted; whoever goes on forgets the attempts.
 pub(super) async fn prove(state: &State, email: &str, password: String) -> Result<Proven, Failure> {
-    let email = email.trim().to_lowercase();
-    // Also keeps what cannot be bound as text away from the database.
-    if email.len() > EMAIL_BYTES_MAX || email.contains('\0') {
+    let email = normal_email(email);
+    if email.len() > EMAIL_BYTES_MAX {
         return Err(Code::CredentialsInvalid.into());
     }
     let who = state.ring.digest("sign-in", email.as_bytes()).ok_or_else(Failure::internal)?;

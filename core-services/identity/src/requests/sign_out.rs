@@ -8,7 +8,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, TransactionError, outbox};
 
-use super::{asker, database, events};
+use super::{asker, database, deny_here, events};
 use crate::{
     State,
     session::refresh_hash,
@@ -40,9 +40,6 @@ pub(crate) async fn sign_out(state: Arc<State>, call: Call, request: SignOut) ->
             })
         })
         .await?;
-    // This process need not wait for its own event.
-    for (session, until) in denied {
-        state.context.revocations().revoke(session, until, state.context.clock().now());
-    }
+    deny_here(&state, denied);
     Ok(Done {})
 }

@@ -128,7 +128,7 @@ pub(crate) async fn adopt(orders: Orders, call: Call, request: Adopt) -> Result<
     let Some(own) = context.bus().request(&EmailDigest { account }, &call.context).await?.digest else {
         return Err(Code::SessionExpired.into());
     };
-    let is_own = |email: &str| email_digest(&keys.guest, email).is_some_and(|digest| base64url(&digest) == own);
+    let is_own = |email: &str| email_digest(&keys.guest, email).is_some_and(|digest| digest == own);
     let same: Vec<OrderId> = theirs.into_iter().filter(|(_, email)| is_own(email)).map(|(order, _)| order).collect();
     let (same, guest, owner) = (&same, &guest, &Owner::Account(account).to_string());
     let orders = context
