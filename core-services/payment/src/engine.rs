@@ -228,24 +228,27 @@ impl Work {
         Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, changes: Changes::default() })
     }
 
+    fn intent_of(&self, target: &Target) -> Option<IntentId> {
+        match target {
+            Target::Intent(id) => Some(*id),
+            Target::Reference(provider, reference) => {
+                self.by_reference.get(&(provider.clone(), reference.clone())).copied()
+            }
+            Target::Nothing => None,
+        }
+    }
+
     /// The provider's id that no payment of ours has, or not yet.
     fn unknown<'t>(&self, target: &'t Target) -> Option<&'t str> {
         match target {
-            Target::Reference(provider, reference) => {
-                let known = self.by_reference.contains_key(&(provider.clone(), reference.clone()));
-                (!known).then_some(reference.as_str())
-            }
-            Target::Intent(_) | Target::Nothing => None,
+            Target::Reference(_, reference) if self.intent_of(target).is_none() => Some(reference),
+            _ => None,
         }
     }
 
     fn decide(&mut self, command: &Command, now: Timestamp) -> Result<Reply, Failure> {
         let id = match command {
-            Command::Learn { target: Target::Intent(id), .. } => Some(*id),
-            Command::Learn { target: Target::Reference(provider, reference), .. } => {
-                self.by_reference.get(&(provider.clone(), reference.clone())).copied()
-            }
-            Command::Learn { target: Target::Nothing, .. } => None,
+            Command::Learn { target, .. } => self.intent_of(target),
             Command::Capture(order)
             | Command::Close(order)
             | Command::Attempt(order, _)
