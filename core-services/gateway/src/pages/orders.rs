@@ -17,7 +17,7 @@ use super::{
     layout::Page,
     table::{facts, pager, table},
     visit::{Done, Visit},
-    words::{badge, code, plain, time},
+    words::{badge, code, json, plain, time},
 };
 
 const ORDERS_PER_PAGE: u32 = 30;
@@ -183,10 +183,7 @@ fn timeline(history: &[HistoryEntry]) -> Markup {
                 li {
                     strong { (plain(&entry.what)) } " " span.fine { (time(entry.at)) " by " (entry.who) }
                     @if let Some(data) = entry.data.as_object().filter(|data| !data.is_empty()) {
-                        details {
-                            summary { "Details" }
-                            pre tabindex="0" { (serde_json::to_string_pretty(data).unwrap_or_default()) }
-                        }
+                        (json(&html! { "Details" }, data))
                     }
                 }
             }

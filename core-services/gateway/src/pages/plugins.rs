@@ -18,7 +18,7 @@ use super::{
     layout::Page,
     table::{facts, pager, table},
     visit::{Done, Visit},
-    words::{badge, plain, size, time},
+    words::{badge, json, plain, size, time},
 };
 
 /// Last changes below the list.
@@ -64,10 +64,7 @@ fn card(visit: &Visit, plugin: &PluginView) -> Markup {
                     @if let Some(merchant) = plugin.merchant { code { (merchant) } } @else { "the marketplace" }
                 }),
             ]))
-            details {
-                summary { "Trial run" span.vh { " of " (plugin.name) } }
-                pre tabindex="0" { (serde_json::to_string_pretty(&plugin.trial).unwrap_or_default()) }
-            }
+            (json(&html! { "Trial run" span.vh { " of " (plugin.name) } }, &plugin.trial))
             details {
                 summary { "Use in quotes" span.vh { ": " (plugin.name) } }
                 form method="post" action=(visit.at(format_args!("/plugins/{}/activate", plugin.id))) {
@@ -95,12 +92,7 @@ fn promotions_table(visit: &Visit, promotions: &[PromotionView]) -> Markup {
                 html! { (promotion.label) },
                 html! { (plain(&promotion.kind)) },
                 badge(if promotion.active { "active" } else { "ended" }),
-                html! {
-                    details {
-                        summary { "Show" span.vh { " configuration of " (promotion.label) } }
-                        pre tabindex="0" { (serde_json::to_string_pretty(&promotion.config).unwrap_or_default()) }
-                    }
-                },
+                json(&html! { "Show" span.vh { " configuration of " (promotion.label) } }, &promotion.config),
                 html! {
                     @if promotion.active {
                         form method="post" action=(visit.at(format_args!("/promotions/{}/deactivate", promotion.id))) {
@@ -127,10 +119,7 @@ fn changes_table(changes: &[PromotionChange]) -> Markup {
                 html! { code { (change.who) } },
                 html! {
                     @if change.data.as_object().is_some_and(|data| !data.is_empty()) {
-                        details {
-                            summary { "Show" span.vh { " what was stored of " (change.label) } }
-                            pre tabindex="0" { (serde_json::to_string_pretty(&change.data).unwrap_or_default()) }
-                        }
+                        (json(&html! { "Show" span.vh { " what was stored of " (change.label) } }, &change.data))
                     } @else { "–" }
                 },
             ]

@@ -16,6 +16,16 @@ pub(crate) fn code<T: Serialize>(value: T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+/// Something stored, as JSON to be unfolded.
+pub(crate) fn json(summary: &Markup, value: &impl Serialize) -> Markup {
+    html! {
+        details {
+            summary { (summary) }
+            pre tabindex="0" { (serde_json::to_string_pretty(value).unwrap_or_default()) }
+        }
+    }
+}
+
 /// To the minute, in UTC.
 pub(crate) fn time(at: Timestamp) -> Markup {
     let exact = at.to_string();
