@@ -54,8 +54,9 @@ fn read_answer(mut stream: TcpStream) -> Vec<u8> {
             Ok(read) if read > 0 => answer.extend_from_slice(part.get(..read).unwrap_or_default()),
             _ => break,
         }
-        let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-        if let (None, Some(head)) = (whole, head) {
+        if whole.is_none()
+            && let Some(head) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")
+        {
             let text = String::from_utf8_lossy(answer.get(..head).unwrap_or_default()).to_lowercase();
             let length =
                 text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());

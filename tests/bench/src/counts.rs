@@ -23,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Backends hand their statistics in once a second at most.
 const STATISTICS_ARE_IN: Duration = Duration::from_millis(1_200);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// The provider's patience with us in these measurements: less than ours with it, and longer than a measurement.
+/// How long the provider hangs: longer than a measurement, and less long than the core waits for it.
 const HANGS_MS: u64 = 9_000;
 const AT_REST_WITHIN: Duration = Duration::from_secs(120);
 

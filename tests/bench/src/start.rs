@@ -1,7 +1,7 @@
 //! How long an edge takes from being started to the first page it answers, and how large what it runs is.
 //!
-//! Both edges have their catalogue on disk already, as an edge has that comes back. Beside each stands a start that a
-//! start cannot be shorter than: of the embedded edge, the one whose compiled artefact is kept.
+//! Both edges have their catalogue on disk already, as an edge has that comes back. The embedded edge is started without
+//! its compiled artefact, beside the same start with it.
 
 use std::time::Instant;
 
