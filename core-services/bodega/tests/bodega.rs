@@ -65,7 +65,11 @@ impl Shop {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let run = move || {
             let mut child = command.spawn().unwrap();
-            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            // Who has found something wrong before reading has closed the pipe: what it says is looked at.
+            match child.stdin.take().unwrap().write_all(input.as_bytes()) {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => panic!("{error}"),
+                _ => {}
+            }
             child.wait_with_output().unwrap()
         };
         tokio::task::spawn_blocking(run).await.unwrap()
