@@ -133,6 +133,9 @@ pub struct PaymentView {
     /// What the shopper has to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_action: Option<NextAction>,
+    /// Money that came too late waits until then for the shop to make the order again; afterwards it goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
 }
 
 /// A merchant's part of an order.
@@ -174,4 +177,10 @@ pub struct OrderView {
     /// Relative address of the guest's secret link, for its owner only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// The order that was made again with this one's late money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reinstated_as: Option<OrderId>,
+    /// The ended order whose late money pays this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reinstates: Option<OrderId>,
 }

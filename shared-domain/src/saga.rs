@@ -259,9 +259,11 @@ impl Saga {
     fn on_intent(&mut self, intent: &IntentState, now: Timestamp) -> Option<&'static str> {
         let whole = intent.amount.amount();
         // What does not match is never paid, however much it is.
-        let authorised = intent.amounts.authorised.amount() >= whole && !intent.cancelled && !intent.mismatch;
         let taken = intent.amounts.captured.amount() >= whole;
         let captured = taken && !intent.mismatch;
+        // What is taken already needs no authorisation any more, whatever was called off since.
+        let authorised =
+            captured || (intent.amounts.authorised.amount() >= whole && !intent.cancelled && !intent.mismatch);
         // Money that does not match stays with the payment service, for a person; the order does not wait for it.
         let over = intent.cancelled || (taken && intent.mismatch);
         match self.step {
@@ -284,7 +286,12 @@ impl Saga {
                 }
             }
             Step::Closing(end) => {
-                if captured {
+                let waits = end == End::Expired && intent.held_until.is_some();
+                if captured && waits {
+                    // By the merchant's wish late money waits for an order: this one has its hold still.
+                    self.step = Step::Posting;
+                    self.closing_since = None;
+                } else if captured {
                     self.step = Step::Refunding(end);
                 } else if over {
                     self.step = Step::Releasing(end);

@@ -87,6 +87,7 @@ pub(crate) fn open_ask(
         method: choice.method.clone(),
         attempt_key: format!("{}/{key}", content.owner),
         return_url,
+        takes_over: None,
     })
 }
 

@@ -12,7 +12,7 @@ use bodega_domain::{
         order::StatusChanged,
         payment::{CancelIntents, Capture, IntentState, Open, Refund, State},
     },
-    order::{OrderStatus, PaymentAmounts, PaymentView},
+    order::{OrderStatus, PaymentView},
     saga::{Command, Input, Outcome, Step},
 };
 use bodega_platform::{CallError, Context, DatabaseError, RequestContext, TransactionError, Tx, halving, outbox};
@@ -168,7 +168,12 @@ async fn decide(context: &Context, tx: &mut Tx<'_, '_>, told: &[(OrderId, Told)]
                 locked.payment_revision = intent.revision;
                 let view = view_of(intent, &locked.payment);
                 let before = std::mem::replace(&mut locked.payment, view);
-                writing.note_money(locked, &before.amounts);
+                writing.note_money(locked, &before);
+            }
+            let taken = intent.amounts.captured.amount();
+            if locked.saga.step == Step::Opening && taken > 0 && taken >= intent.amount.amount() {
+                // Paid before anybody was asked: with the late money of an order that had ended.
+                writing.paid_from_the_start.push(*order);
             }
         }
         let Ok(outcome) = locked.saga.decide(&told.input(), now) else { continue };
@@ -187,7 +192,8 @@ fn asks_anew(locked: &LockedSaga) -> bool {
 fn view_of(intent: &IntentState, before: &PaymentView) -> PaymentView {
     let same = intent.amounts.captured.currency() == before.amounts.captured.currency();
     let amounts = if same { intent.amounts } else { before.amounts };
-    PaymentView { status: intent.status, amounts, next_action: intent.next_action.clone() }
+    let next_action = intent.next_action.clone();
+    PaymentView { status: intent.status, amounts, next_action, held_until: intent.held_until }
 }
 
 /// What a transaction over many sagas writes at its end.
@@ -199,12 +205,14 @@ pub(crate) struct Writing {
     exceptions: Vec<(OrderId, &'static str)>,
     quotas: BTreeMap<String, i64>,
     commands: BTreeMap<OrderId, Command>,
+    paid_from_the_start: Vec<OrderId>,
 }
 
 impl Writing {
     /// Money that came when the order had ended, and money that went back.
-    fn note_money(&mut self, locked: &LockedSaga, before: &PaymentAmounts) {
-        let now = &locked.payment.amounts;
+    fn note_money(&mut self, locked: &LockedSaga, before: &PaymentView) {
+        let held = locked.payment.held_until.filter(|_| before.held_until.is_none());
+        let (now, before) = (&locked.payment.amounts, &before.amounts);
         let over = matches!(locked.saga.step, Step::Releasing(_) | Step::Ended(_));
         let mut note = |what, data| {
             self.history.push(Entry { order: locked.order, what, who: "service:payment".to_owned(), data });
@@ -214,6 +222,10 @@ impl Writing {
         }
         if now.refunded.amount() > before.refunded.amount() {
             note("refunded", serde_json::json!({ "refunded": now.refunded }));
+        }
+        if let Some(until) = held.filter(|_| over) {
+            note("late_money_held", serde_json::json!({ "until": until }));
+            self.exceptions.push((locked.order, "late_money_held"));
         }
     }
 
@@ -283,6 +295,7 @@ impl Writing {
         store::saga::update(tx, &changed).await?;
         store::append_history(tx, &self.history, now).await?;
         store::saga::insert_exceptions(tx, &self.exceptions, now).await?;
+        store::reinstate::empty_what_paid(tx, &self.paid_from_the_start).await?;
         if !self.quotas.is_empty() {
             let keys: Vec<String> = self.quotas.keys().cloned().collect();
             store::place::lock_quotas(tx, &keys).await?;

@@ -13,6 +13,7 @@
 //! | `order.v1.{open_link,renew_link,cancel_by_link,adopt}` | edges, gateway | a guest's secret link, and a guest who signs in |
 //! | `order.v1.{exceptions,close_exception}` | gateway | what a person has to look at, and that somebody has |
 //! | `order.v1.{forget,forget_contact}` | identity, gateway | who ordered is forgotten; the order stays |
+//! | `order.v1.reinstate` | gateway | an ended order is made again with its late money |
 //! | `order.v1.abandon` | inventory | exists, or a tombstone makes sure it never will |
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
@@ -94,6 +95,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::command::give_back)
         .on(orders.clone(), requests::forget::forget)
         .on(orders.clone(), requests::forget::forget_contact)
+        .on(orders.clone(), requests::reinstate::reinstate)
         .on(orders.clone(), requests::exceptions::exceptions)
         .on(orders.clone(), requests::exceptions::close)
         .on(orders.clone(), requests::told::abandon)

@@ -11,7 +11,7 @@ pub(crate) use commit::SURELY_ENDED_AFTER_S;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bodega_domain::{
-    Code, Failure, Money,
+    Code, Failure, Money, Timestamp,
     failure::Validation,
     id::OrderId,
     limits::{HOLD_ASK_AFTER_S, SESSION_TOKEN_BYTES_MAX},
@@ -237,23 +237,9 @@ impl Batch {
         }
         let mut held = Vec::new();
         for ((index, order), verdict) in orders.into_iter().zip(verdicts) {
-            match verdict {
-                // Whatever was held is given back when inventory asks; surely there is no order.
-                None => self.outcomes[index] = Some(Err(Failure::from(Code::CoreUnavailable).retry_after_s(1))),
-                Some(HoldVerdict::Held) => held.push((index, order)),
-                Some(HoldVerdict::Failed) => self.outcomes[index] = Some(Err(Failure::internal())),
-                Some(HoldVerdict::Voided) => self.outcomes[index] = Some(Err(Code::QuoteExpired.into())),
-                Some(HoldVerdict::Short(shortages)) => {
-                    let mut failure = Failure::from(Code::OutOfStock);
-                    for short in shortages {
-                        let line = order.content.lines.iter().find(|line| line.sku_no == short.sku_no);
-                        let (sku, title) = line.map_or(("?", "?"), |l| (l.sku.as_str(), l.title.as_str()));
-                        let detail = format!("{title}: {} wanted, {} available.", short.wanted, short.available);
-                        let code = if short.available == 0 { "sold_out" } else { "too_few" };
-                        failure = failure.field(format!("/lines/{sku}"), code, detail);
-                    }
-                    self.outcomes[index] = Some(Err(failure));
-                }
+            match is_held(verdict, &order.content) {
+                Ok(()) => held.push((index, order)),
+                Err(failure) => self.outcomes[index] = Some(Err(failure)),
             }
         }
         Ok(held)
@@ -291,6 +277,64 @@ impl Batch {
             }
         }
         placed
+    }
+}
+
+/// What inventory has said about an order.
+fn is_held(verdict: Option<HoldVerdict>, content: &QuoteContent) -> Result<(), Failure> {
+    match verdict {
+        // Whatever was held is given back when inventory asks; surely there is no order.
+        None => Err(Failure::from(Code::CoreUnavailable).retry_after_s(1)),
+        Some(HoldVerdict::Held) => Ok(()),
+        Some(HoldVerdict::Failed) => Err(Failure::internal()),
+        Some(HoldVerdict::Voided) => Err(Code::QuoteExpired.into()),
+        Some(HoldVerdict::Short(shortages)) => {
+            let mut failure = Failure::from(Code::OutOfStock);
+            for short in shortages {
+                let line = content.lines.iter().find(|line| line.sku_no == short.sku_no);
+                let (sku, title) = line.map_or(("?", "?"), |l| (l.sku.as_str(), l.title.as_str()));
+                let detail = format!("{title}: {} wanted, {} available.", short.wanted, short.available);
+                let code = if short.available == 0 { "sold_out" } else { "too_few" };
+                failure = failure.field(format!("/lines/{sku}"), code, detail);
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Places one order for which no quote is needed any more, by the steps of a checkout: hold → commit → payment. The same
+/// key again is the same order.
+pub(crate) async fn place_again(
+    sagas: &Sagas,
+    request_context: &RequestContext,
+    order: NewOrder,
+    deadline: Timestamp,
+) -> Result<OrderId, Failure> {
+    let (context, id) = (&sagas.context, order.id());
+    let ask = HoldAsk { order: id, lines: hold_lines(&order.content), ask_at: deadline.plus_s(HOLD_ASK_AFTER_S) };
+    let verdict = match context.bus().request(&Hold { asks: vec![ask] }, request_context).await {
+        Ok(mut verdicts) => verdicts.pop(),
+        Err(error) => {
+            tracing::warn!(%error, order = %id, "stock could not be held; no order was made");
+            None
+        }
+    };
+    is_held(verdict, &order.content)?;
+    let committed = commit::commit(context, std::slice::from_ref(&order), &[deadline]).await.pop();
+    match committed.ok_or_else(Failure::internal)? {
+        commit::Committed::Placed => {
+            tracing::info!(request_id = %request_context.request_id, order = %id, "order made again");
+            let (sagas, request_context) = (sagas.clone(), request_context.clone());
+            drop(context.tasks().request(async move { open(&sagas, &request_context, vec![order.open]).await }));
+            Ok(id)
+        }
+        commit::Committed::Known(known) => answer_known(&known, &order.fingerprint),
+        commit::Committed::Claimed(ClaimOutcome::Placed) => Ok(id),
+        // A try before this one was too slow; the next one takes another id.
+        commit::Committed::Claimed(ClaimOutcome::Abandoned) => {
+            Err(Failure::from(Code::CoreUnavailable).retry_after_s(1))
+        }
+        commit::Committed::Refused(failure) | commit::Committed::Unknown(failure) => Err(failure),
     }
 }
 
@@ -447,6 +491,7 @@ fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
             status: PaymentStatus::Pending,
             amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
             next_action: None,
+            held_until: None,
         },
         unpaid,
         attempts,
@@ -454,6 +499,7 @@ fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
         contact: request.contact.clone(),
         shipping: request.shipping_address.clone(),
         billing: request.billing_address.clone(),
+        again: None,
         content,
     })
 }

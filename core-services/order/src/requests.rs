@@ -6,6 +6,7 @@ pub(crate) mod forget;
 pub(crate) mod link;
 pub(crate) mod place;
 pub(crate) mod read;
+pub(crate) mod reinstate;
 pub(crate) mod told;
 
 use std::time::Duration;
@@ -118,6 +119,8 @@ pub(crate) fn view(orders: &Orders, order: StoredOrder, own: bool) -> OrderView 
         lines: order.content.lines,
         payment: order.payment,
         link,
+        reinstated_as: order.reinstated_as,
+        reinstates: order.reinstates,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod forget;
 pub(crate) mod link;
 pub(crate) mod place;
 pub(crate) mod read;
+pub(crate) mod reinstate;
 pub(crate) mod saga;
 
 use bodega_domain::{Timestamp, id::OrderId};

@@ -19,9 +19,9 @@ pub(crate) use open::Opening;
 
 use crate::{
     changes::{Changes, RawWebhook},
-    intent::{AttemptAsk, Intent, LATE_PAYMENT, Lesson, RefundAsk},
+    intent::{AttemptAsk, Intent, LATE_PAYMENT, Late, Lesson, RefundAsk},
     job::{Job, JobKind},
-    limits::{JOB_LEASE_MS, TELL_AGAIN_MS},
+    limits::{JOB_LEASE_MS, LATE_HELD_HOURS, TELL_AGAIN_MS},
     store,
 };
 
@@ -119,7 +119,7 @@ impl Engine {
         let mut work = Work::load(tx, &self.context, batch, now).await?;
         let before = work.intents.clone();
         let replies = batch.iter().map(|command| work.decide(command, now)).collect();
-        work.return_late_money(&self.context, now);
+        work.see_to_late_money(tx, &self.context, now).await?;
         booking::book(tx, &mut work.intents, &mut work.changes).await?;
         self.save(tx, batch, &work, now).await?;
         let told = |intent: &&Intent| before.get(&intent.id).is_none_or(|old| old.revision < intent.revision);
@@ -328,12 +328,38 @@ impl Work {
         Ok(RefundAnswer { refund: ask.id, amount })
     }
 
-    /// Late money goes back in the transaction that learned of it.
-    fn return_late_money(&mut self, context: &Context, now: Timestamp) {
-        let late: Vec<_> = self.intents.values().filter_map(|intent| Some((intent.id, intent.late_money()?))).collect();
-        for (id, amount) in late {
+    /// Late money goes back in the transaction that learned of it, unless its merchants want it to wait.
+    async fn see_to_late_money(
+        &mut self,
+        tx: &mut Tx<'_, '_>,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let late: Vec<_> = self.intents.values().map(|intent| (intent.id, intent.late_money(now))).collect();
+        let fresh = |(id, late): &(IntentId, Late)| {
+            let whole = self.intents.get(id).is_some_and(|intent| intent.could_pay(intent.amount));
+            (matches!(late, Late::Fresh(_)) && whole).then_some(*id)
+        };
+        let fresh: Vec<IntentId> = late.iter().filter_map(fresh).collect();
+        let waiting = store::policies::that_wait(tx, &fresh).await?;
+        for (id, late) in late {
             let Some(intent) = self.intents.get_mut(&id) else { continue };
             let before = intent.clone();
+            let amount = match late {
+                Late::None | Late::Waiting => continue,
+                Late::Fresh(_) if waiting.contains(&id) => {
+                    intent.late_held_until = Some(now.plus_min(LATE_HELD_HOURS * 60));
+                    intent.settle(&before, &mut self.changes);
+                    continue;
+                }
+                Late::Over => {
+                    intent.late_held_until = None;
+                    intent.settle(&before, &mut self.changes);
+                    continue;
+                }
+                Late::Fresh(amount) | Late::Due(amount) => amount,
+            };
+            intent.late_held_until = None;
             let ask = RefundAsk {
                 id: RefundId::new(now.unix_ms(), context.entropy().bytes()),
                 amount: Some(amount),
@@ -345,5 +371,6 @@ impl Work {
                 intent.settle(&before, &mut self.changes);
             }
         }
+        Ok(())
     }
 }

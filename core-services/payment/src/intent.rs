@@ -43,6 +43,8 @@ pub(crate) struct Intent {
     pub(crate) capture_failed: bool,
     /// Late money was sent back: once, a person sees to the rest.
     pub(crate) late_returned: bool,
+    /// Late money waits until then, by its merchants' wish, for the order to be made again.
+    pub(crate) late_held_until: Option<Timestamp>,
     pub(crate) attempts: i32,
     pub(crate) last_attempt: Option<AttemptId>,
     pub(crate) last_attempted_at: Option<Timestamp>,
@@ -96,6 +98,21 @@ pub(crate) enum JobWord {
     Again,
     /// Again, unless the intent needs no asking any more.
     WhileOpen,
+}
+
+/// Money that came for an intent that is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// There is none.
+    None,
+    /// It has just come.
+    Fresh(Money),
+    /// It waits for its order to be made again.
+    Waiting,
+    /// It has waited long enough.
+    Due(Money),
+    /// It has waited, and something else has become of it.
+    Over,
 }
 
 /// An attempt that is asked for.
@@ -168,6 +185,7 @@ impl Intent {
             cancelled: self.facts.cancelled,
             capture_failed: self.capture_failed,
             mismatch: self.facts.mismatch,
+            held_until: self.late_held_until,
         }
     }
 
@@ -270,12 +288,36 @@ impl Intent {
         }
     }
 
-    /// How much came that nobody asked for, of an intent that is closed: it goes back at once, in full, once.
-    pub(crate) fn late_money(&self) -> Option<Money> {
+    /// What becomes of money that nobody asked for, of an intent that is closed: it goes back in full and once, at once or
+    /// when its time is over.
+    pub(crate) fn late_money(&self, now: Timestamp) -> Late {
         let asked = self.capture_claimed.max(self.booked.applied);
         let amount = self.facts.captured - asked - self.refund_claimed;
         let returns = self.closing && !self.late_returned && !self.facts.mismatch && amount > 0;
-        Money::new(amount, self.amount.currency()).ok().filter(|_| returns)
+        match (Money::new(amount, self.amount.currency()), self.late_held_until) {
+            (Ok(_), Some(until)) if returns && now < until => Late::Waiting,
+            (Ok(amount), Some(_)) if returns => Late::Due(amount),
+            (Ok(amount), None) if returns => Late::Fresh(amount),
+            (_, Some(_)) => Late::Over,
+            (_, None) => Late::None,
+        }
+    }
+
+    /// Whether its late money could pay an order of this amount: all of it is there, and nothing of it on its way back.
+    pub(crate) fn could_pay(&self, amount: Money) -> bool {
+        let whole = self.facts.captured >= self.amount.amount() && self.amount == amount;
+        let back = self.refund_claimed > 0 || self.facts.disputed > 0 || self.late_returned;
+        self.closing && whole && !back && !self.facts.mismatch
+    }
+
+    /// Pays another order from now on, with the late money that waits.
+    pub(crate) fn take_over(&mut self, order: OrderId, buyer: String) {
+        self.order = order;
+        self.buyer = buyer;
+        self.closing = false;
+        self.late_held_until = None;
+        self.status = payment::status(self.amount.amount(), &self.facts, self.last());
+        self.revision += 1;
     }
 
     /// Takes what was authorised, in full. What cannot be taken is left as it is: the state tells.

@@ -20,6 +20,7 @@
 //! | `payment.v1.webhook` | a provider's word, raw |
 //! | `payment.v1.balances`, `transfers_of`, `exceptions` | the books |
 //! | `payment.v1.close_exception` | a person has looked at one |
+//! | `payment.v1.policies`, `set_policy` | what merchants want done with money |
 //!
 //! Tells `order.v1.payment_changed` (asked until acknowledged) and `evt.payment.v1.intent_changed`.
 
@@ -28,6 +29,7 @@ mod changes;
 mod engine;
 mod intent;
 mod job;
+mod late;
 pub mod limits;
 pub mod provider;
 mod requests;
@@ -121,7 +123,9 @@ fn wire(
         .on(state.clone(), requests::books::balances)
         .on(state.clone(), requests::books::transfers_of)
         .on(state.clone(), requests::books::exceptions)
-        .on(state.clone(), requests::books::close_exception);
+        .on(state.clone(), requests::books::close_exception)
+        .on(state.clone(), requests::policies::policies)
+        .on(state.clone(), requests::policies::set_policy);
     for _ in 0..CALLS_AT_ONCE_MAX {
         let worker = worker.clone();
         wiring = wiring.background("provider_calls", move || worker.clone().run());
@@ -132,10 +136,12 @@ fn wire(
     }
     let (teller, auditor, sweeper, early) = (context.clone(), context.clone(), context.clone(), context.clone());
     let (named, commands) = (providers.clone(), state.commands.clone());
+    let (waiting, returns) = (context.clone(), state.commands.clone());
     wiring
         .background("jobs", move || worker.clone().look())
         .background("tell_again", move || tell::look(teller.clone()))
         .background("settlements", move || audit::settlements(auditor.clone(), providers.clone()))
         .background("early_words", move || audit::early_words(early.clone(), named.clone(), commands.clone()))
+        .background("late_money", move || late::run(waiting.clone(), returns.clone()))
         .background("sweep", move || audit::sweep(sweeper.clone()))
 }

@@ -45,6 +45,14 @@ pub const EARLY_EVERY_S: u64 = 5;
 pub const EARLY_HOURS: i64 = 24;
 /// Such webhooks taken at one look.
 pub const EARLY_TAKE_MAX: i64 = 100;
+/// Hours for which late money waits for its order to be made again, where its merchants want that.
+pub const LATE_HELD_HOURS: i64 = 24;
+/// Seconds between two looks for late money that has waited long enough.
+pub const LATE_EVERY_S: u64 = 5;
+/// Payments with such money taken at one look.
+pub const LATE_TAKE_MAX: i64 = 100;
+/// Last changes of a merchant's policy that are shown.
+pub const POLICY_CHANGES_SHOWN_MAX: i64 = 12;
 /// Days for which raw webhooks stay.
 pub const WEBHOOK_DAYS: i64 = 30;
 /// Seconds between two deletions of old webhooks.

@@ -206,6 +206,15 @@ pub struct ContactForgotten {
     pub emptied: bool,
 }
 
+/// Makes an order again whose money came too late and waits: a new order with the same content, a fresh hold and that
+/// money. For admins, and for merchants to whom all of it belongs. An order is made again once; a repetition answers it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reinstate {
+    /// The order that has ended.
+    pub order: OrderId,
+}
+
 /// Inventory asks: may these holds be voided? The order exists, or a tombstone makes sure it never will.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Abandon {
@@ -310,6 +319,7 @@ requests! {
     Adopt => "order.v1.adopt", Adopted;
     Forget => "order.v1.forget", Done;
     ForgetContact => "order.v1.forget_contact", ContactForgotten;
+    Reinstate => "order.v1.reinstate", OrderView;
     Abandon => "order.v1.abandon", Vec<AbandonVerdict>;
     PaymentChanged => "order.v1.payment_changed", Done;
     History => "order.v1.history", Vec<HistoryEntry>;

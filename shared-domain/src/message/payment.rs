@@ -42,6 +42,10 @@ pub struct OpenAsk {
     /// Where the provider sends the shopper back to after a challenge.
     #[serde(default)]
     pub return_url: Option<String>,
+    /// The order whose late money, held until now, pays this one: no attempt is begun, and without that money the intent
+    /// is closed from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_over: Option<OrderId>,
 }
 
 /// Opens intents for a batch of orders. Idempotent by order.
@@ -144,6 +148,9 @@ pub struct IntentState {
     /// The provider's amount or currency is not ours: it is never paid.
     #[serde(default)]
     pub mismatch: bool,
+    /// Money that came too late waits until then for somebody to make the order again; afterwards it goes back.
+    #[serde(default)]
+    pub held_until: Option<Timestamp>,
 }
 
 /// A provider's webhook as it came: raw body and headers.
@@ -234,6 +241,91 @@ pub struct CloseException {
     pub exception: String,
 }
 
+/// What becomes of money that comes when its order has expired or was cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LateMoney {
+    /// It goes back at once, in full.
+    #[default]
+    #[serde(rename = "refund")]
+    Refund,
+    /// It waits for 24 hours and goes back then, unless the order is made again with it.
+    #[serde(rename = "hold_24h")]
+    Hold24h,
+}
+
+impl LateMoney {
+    /// Every choice, as it is written.
+    pub const ALL: [(LateMoney, &'static str); 2] = [(LateMoney::Refund, "refund"), (LateMoney::Hold24h, "hold_24h")];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        let [(_, refund), (_, hold)] = Self::ALL;
+        match self {
+            LateMoney::Refund => refund,
+            LateMoney::Hold24h => hold,
+        }
+    }
+}
+
+impl core::str::FromStr for LateMoney {
+    type Err = UnknownLateMoney;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|(_, name)| *name == text);
+        known.map(|(choice, _)| choice).ok_or(UnknownLateMoney)
+    }
+}
+
+/// A word that is no [`LateMoney`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("one of refund, hold_24h")]
+pub struct UnknownLateMoney;
+
+/// What merchants want done with money; those that never said so have the default. Merchants see their own, admins all
+/// that were ever set.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    /// Only of this merchant, also when it never said anything.
+    #[serde(default)]
+    pub merchant: Option<MerchantId>,
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// Says what a merchant wants done with money. An order of several merchants follows `hold_24h` when each of them does.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPolicy {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// What becomes of late money.
+    pub late_money: LateMoney,
+}
+
+/// What a merchant wants done with money, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// What becomes of late money.
+    pub late_money: LateMoney,
+    /// Its last changes, newest first; none for the default that nobody ever changed.
+    pub changes: Vec<PolicyChange>,
+}
+
+/// Somebody said what a merchant wants done with money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChange {
+    /// What becomes of late money since then.
+    pub late_money: LateMoney,
+    /// When.
+    pub at: Timestamp,
+    /// Who: an account's id.
+    pub who: String,
+}
+
 /// An intent changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IntentChanged {
@@ -257,6 +349,8 @@ requests! {
     TransfersOf => "payment.v1.transfers_of", Vec<TransferView>;
     Exceptions => "payment.v1.exceptions", Page<Exception>;
     CloseException => "payment.v1.close_exception", Done;
+    Policies => "payment.v1.policies", Page<Policy>;
+    SetPolicy => "payment.v1.set_policy", Policy;
 }
 
 events! {

@@ -32,6 +32,7 @@ fn intent(authorised: i64, captured: i64) -> IntentState {
         cancelled: false,
         capture_failed: false,
         mismatch: false,
+        held_until: None,
     }
 }
 
@@ -69,6 +70,26 @@ fn an_expiring_order_closes_the_payment_before_it_gives_the_stock_back() {
     assert_eq!(releasing.command, Some(Command::ReleaseStock));
     let ended = run(releasing.saga, &Input::Hold(HoldState::Voided), 16).saga;
     assert_eq!(ended.status(), OrderStatus::Expired);
+}
+
+#[test]
+fn money_that_was_taken_before_anybody_paid_buys_whatever_was_called_off() {
+    let taken = IntentState { cancelled: true, ..intent(100, 100) };
+    let posting = run(Saga::placed(at(0)), &Input::Intent(&taken), 0);
+    assert_eq!(posting.command, Some(Command::PostStock));
+    let wrong = IntentState { mismatch: true, ..taken };
+    assert_eq!(run(Saga::placed(at(0)), &Input::Intent(&wrong), 0).saga.step, Step::Closing(End::Cancelled));
+}
+
+#[test]
+fn money_that_may_wait_buys_while_the_order_expires_and_goes_back_once_it_was_called_off() {
+    let held = IntentState { closing: true, held_until: Some(at(60)), ..intent(100, 100) };
+    let expiring = run(Saga::placed(at(0)), &Input::Due, 5).saga;
+    assert_eq!(run(expiring, &Input::Intent(&held), 6).command, Some(Command::PostStock));
+    let called_off = run(Saga::placed(at(0)), &Input::Cancel, 1).saga;
+    assert_eq!(run(called_off, &Input::Intent(&held), 6).command, Some(Command::Refund));
+    let at_once = IntentState { held_until: None, ..held };
+    assert_eq!(run(expiring, &Input::Intent(&at_once), 6).command, Some(Command::Refund));
 }
 
 #[test]

@@ -120,12 +120,15 @@ endpoints! {
     Post "/api/v1/orders/{order}/cancel" order::Cancel [order: Path] "Cancels an order that has not been shipped";
     Post "/api/v1/orders/{order}/link" order::RenewLink [order: Path] "Makes a guest's link anew: every older one opens nothing";
     Post "/api/v1/orders/{order}/forget" order::ForgetContact [order: Path] "Forgets who has ordered: at once, or when the order has ended";
+    Post "/api/v1/orders/{order}/reinstate" order::Reinstate [order: Path] "Makes an ended order again with its late money that waits: a new order with a fresh hold";
     Post "/api/v1/orders/{order}/returns" order::Return [order: Path] "Asks to send goods back";
 
     Post "/api/v1/refunds" payment::Refund [] "Gives money back";
     Get "/api/v1/payments/balances" payment::Balances [merchant: Text] "Accounts of the ledger";
     Get "/api/v1/payments/exceptions" payment::Exceptions [cursor: Text] "Payments that somebody should look at";
     Post "/api/v1/payments/exceptions/{exception}/close" payment::CloseException [exception: Path] "Somebody has looked at it";
+    Get "/api/v1/payments/policies" payment::Policies [merchant: Text, cursor: Text] "What merchants want done with money that comes too late";
+    Put "/api/v1/payments/policies" payment::SetPolicy [] "Says what becomes of a merchant's late money";
     Get "/api/v1/payments/{order}/transfers" payment::TransfersOf [order: Path] "The ledger's transfers of an order";
 
     Get "/api/v1/plugins" pricing::Plugins [merchant: Text, cursor: Text] "Uploaded plugins";

@@ -55,11 +55,12 @@ impl Desk {
             ("Products", "/products"),
             ("Stock", "/stock"),
             ("Plugins", "/plugins"),
+            ("Settings", "/settings"),
             ("Services", "/services"),
         ];
         match self {
             Self::Admin => ALL,
-            Self::Merchant => ALL.split_at(5).0,
+            Self::Merchant => ALL.split_at(6).0,
         }
     }
 }

@@ -8,12 +8,14 @@ mod desk;
 mod forget;
 mod form;
 mod home;
+mod late;
 mod layout;
 mod orders;
 mod plugins;
 mod products;
 mod services;
 mod session;
+mod settings;
 mod stock;
 mod table;
 mod visit;
@@ -37,6 +39,8 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/sign-out"), session::sign_out_route(desk))
             .route(&at("/orders"), read(desk, orders::list))
             .route(&at("/orders/{order}"), read(desk, orders::show))
+            .route(&at("/orders/{order}/reinstate"), write(desk, late::reinstate))
+            .route(&at("/settings"), read(desk, settings::show).merge(write(desk, settings::change)))
             .route(&at("/products"), read(desk, products::list))
             .route(&at("/products/{slug}"), read(desk, products::show).merge(write(desk, products::change)))
             .route(&at("/stock"), read(desk, stock::list).merge(write(desk, stock::adjust)))
@@ -49,6 +53,7 @@ pub(crate) fn routes() -> Router<Context> {
             Desk::Admin => router
                 .route(&at("/orders/{order}/cancel"), write(desk, orders::cancel))
                 .route(&at("/orders/{order}/link"), write(desk, orders::renew_link))
+                .route(&at("/orders/{order}/give-back"), write(desk, late::give_back))
                 .route(&at("/orders/{order}/forget"), write(desk, forget::forget))
                 .route(&at("/exceptions/payments/{exception}/close"), write(desk, home::close_payment))
                 .route(&at("/exceptions/orders/{exception}/close"), write(desk, home::close_order))

@@ -97,6 +97,7 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let transfers = if visit.is_admin() { Some(visit.ask(TransfersOf { order: id }).await) } else { None };
     let body = html! {
         p.lead { (badge(order.status.as_str())) " placed " (time(order.placed_at)) }
+        (super::late::section(&visit, &order))
         (lines(&order))
         div.columns {
             section aria-labelledby="sums" { h2 id="sums" { "Amounts" } (amounts(&visit, &order)) }

@@ -10,7 +10,7 @@ use crate::{
     store::{
         self, Entry,
         attempts::NewAttempt,
-        place::{ClaimOutcome, KnownKey, NewOrder},
+        place::{Again, ClaimOutcome, KnownKey, NewOrder},
     },
 };
 
@@ -118,10 +118,10 @@ struct Twin {
     same_key: bool,
 }
 
-async fn write(
+async fn write<'a>(
     context: &Context,
     tx: &mut Tx<'_, '_>,
-    orders: &[(&NewOrder, Timestamp)],
+    orders: &[(&'a NewOrder, Timestamp)],
 ) -> Result<Vec<Committed>, sqlx::Error> {
     let now = context.clock().now();
     let mut outcomes: BTreeMap<usize, Committed> = BTreeMap::new();
@@ -141,17 +141,21 @@ async fn write(
             candidates.push(index);
         }
     }
-    let orders: Vec<&NewOrder> = orders.iter().map(|(order, _)| *order).collect();
+    let orders: Vec<&'a NewOrder> = orders.iter().map(|(order, _)| *order).collect();
     let winners = claim(tx, &orders, &candidates, &mut outcomes, now).await?;
     let winners = within_quotas(tx, &orders, winners, &mut outcomes, now).await?;
     if !winners.is_empty() {
-        let new: Vec<&NewOrder> = winners.iter().map(|index| orders[*index]).collect();
+        let new: Vec<&'a NewOrder> = winners.iter().map(|index| orders[*index]).collect();
         let saga = Saga::placed(now);
         store::place::insert_orders(tx, &new, &saga, now.plus_s(OPEN_AGAIN_S)).await?;
-        let history: Vec<Entry> = new.iter().map(|order| placed_entry(order)).collect();
+        let history: Vec<Entry> = new.iter().flat_map(|order| placed_entries(order)).collect();
         store::append_history(tx, &history, now).await?;
         let events: Vec<_> = new.iter().map(|order| context.event(order.id(), &Placed { order: order.id() })).collect();
         outbox::append(tx, &events).await?;
+        let again =
+            |order: &&'a NewOrder| Some((order.again.as_ref()?.of, order.id(), order.again.as_ref()?.who.as_str()));
+        let again: Vec<_> = new.iter().filter_map(again).collect();
+        store::reinstate::mark(tx, &again, now).await?;
     }
     for index in winners {
         outcomes.insert(index, Committed::Placed);
@@ -186,13 +190,19 @@ fn of_twin(first: &Committed, of: &NewOrder, same_key: bool, same: bool) -> Comm
     }
 }
 
-fn placed_entry(order: &NewOrder) -> Entry {
-    let total = order.content.totals.total;
-    Entry {
-        order: order.id(),
-        what: "placed",
-        who: order.content.owner.to_string(),
-        data: serde_json::json!({ "total": total, "lines": order.content.lines.len() }),
+/// The first entry of an order, and for one that is made again that of the ended one.
+fn placed_entries(order: &NewOrder) -> Vec<Entry> {
+    let (id, total, lines) = (order.id(), order.content.totals.total, order.content.lines.len());
+    let entry = |order, what, who: &str, data| Entry { order, what, who: who.to_owned(), data };
+    match &order.again {
+        None => {
+            let data = serde_json::json!({ "total": total, "lines": lines });
+            vec![entry(id, "placed", &order.content.owner.to_string(), data)]
+        }
+        Some(Again { of, who }) => vec![
+            entry(id, "placed", who, serde_json::json!({ "total": total, "lines": lines, "reinstates": of })),
+            entry(*of, "reinstated", who, serde_json::json!({ "as": id })),
+        ],
     }
 }
 

@@ -222,18 +222,22 @@ pub(super) async fn call_off(
     if !commands.is_empty() {
         drive::follow(&orders.sagas, &call.context, commands).await?;
     }
-    until_ended(orders, request.order).await
+    until(orders, request.order, |now| matches!(now.status, OrderStatus::Cancelled | OrderStatus::Expired)).await
 }
 
-/// The order once it has ended, or as it is after a moment: the saga goes on without the asker.
-async fn until_ended(orders: &Orders, id: OrderId) -> Result<StoredOrder, Failure> {
+/// The order once it is like this, or as it is after a moment: the saga goes on without the asker.
+pub(super) async fn until(
+    orders: &Orders,
+    id: OrderId,
+    done: impl Fn(&StoredOrder) -> bool,
+) -> Result<StoredOrder, Failure> {
     let patience = std::time::Duration::from_millis(u64::from(PLACE_WAIT_MS));
     let until = tokio::time::Instant::now() + patience;
     let mut stored = load(orders, id).await?;
     let waiters = &orders.sagas.waiters;
     let bell = waiters.listen((&stored).into());
     let (mut rung, mut over) = (bell.notified(), false);
-    while !over && !matches!(stored.status, OrderStatus::Cancelled | OrderStatus::Expired) {
+    while !over && !done(&stored) {
         over = tokio::time::timeout_at(until, rung).await.is_err();
         rung = bell.notified();
         stored = load(orders, id).await?;

@@ -85,6 +85,14 @@ pub(crate) struct NewOrder {
     pub(crate) budget: Vec<content::Quota>,
     /// Attempts of the last hour; nothing gives them back.
     pub(crate) attempts: Vec<content::Quota>,
+    /// No checkout but an ended order that is made again.
+    pub(crate) again: Option<Again>,
+}
+
+/// Which order is made again, and who does it.
+pub(crate) struct Again {
+    pub(crate) of: OrderId,
+    pub(crate) who: String,
 }
 
 impl NewOrder {
@@ -229,10 +237,10 @@ pub(crate) async fn insert_orders(
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = orders.iter().map(|o| uuid(o.id())).collect();
     sqlx::query(
-        "insert into orders (id, number, owner, status, currency, total, content, payment, placed_at)
-         select i, n, o, 'awaiting_payment', c, t, q, p, $8
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::jsonb[], $7::jsonb[])
-              as u(i, n, o, c, t, q, p)",
+        "insert into orders (id, number, owner, status, currency, total, content, payment, reinstates, placed_at)
+         select i, n, o, 'awaiting_payment', c, t, q, p, r, $8
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::jsonb[], $7::jsonb[], $9::uuid[])
+              as u(i, n, o, c, t, q, p, r)",
     )
     .bind(&ids)
     .bind(orders.iter().map(|o| content::number(o.id())).collect::<Vec<_>>())
@@ -242,6 +250,7 @@ pub(crate) async fn insert_orders(
     .bind(orders.iter().map(|o| Json(&o.content)).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| Json(&o.payment)).collect::<Vec<_>>())
     .bind(OffsetDateTime::from(saga.placed_at))
+    .bind(orders.iter().map(|o| o.again.as_ref().map(|again| uuid(again.of))).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await?;
     insert_parts_and_lines(tx, orders).await?;

@@ -30,9 +30,17 @@ pub(crate) struct StoredOrder {
     pub(crate) payment_revision: i64,
     pub(crate) placed_at: Timestamp,
     pub(crate) link_generation: i32,
+    /// The order that was made of this one's late money.
+    pub(crate) reinstated_as: Option<OrderId>,
+    /// The ended order whose late money pays this one.
+    pub(crate) reinstates: Option<OrderId>,
 }
 
 fn stored(row: &PgRow) -> Result<StoredOrder, sqlx::Error> {
+    let another = |column: &str| {
+        let id: Option<Uuid> = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(id.map(|id| OrderId::from_u128(id.as_u128())))
+    };
     Ok(StoredOrder {
         id: order_id(row, "id")?,
         number: row.try_get("number")?,
@@ -45,6 +53,8 @@ fn stored(row: &PgRow) -> Result<StoredOrder, sqlx::Error> {
         payment_revision: row.try_get("payment_revision")?,
         placed_at: timestamp(row, "placed_at")?,
         link_generation: row.try_get("link_generation")?,
+        reinstated_as: another("reinstated_as")?,
+        reinstates: another("reinstates")?,
     })
 }
 

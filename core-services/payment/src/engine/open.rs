@@ -111,6 +111,7 @@ impl Opening {
             closing: false,
             capture_failed: false,
             late_returned: false,
+            late_held_until: None,
             attempts: i32::from(attempted),
             last_attempt: attempted.then_some(self.attempt),
             last_attempted_at: attempted.then_some(now),
@@ -120,6 +121,50 @@ impl Opening {
             revision: 1,
         }
     }
+}
+
+impl Opening {
+    /// An intent that is closed from the start: the money that should have paid it is gone.
+    fn closed(&self, now: Timestamp) -> Intent {
+        let mut intent = self.intent(false, true, now);
+        intent.facts.cancelled = true;
+        intent.closing = true;
+        intent.status = PaymentStatus::Cancelled;
+        intent
+    }
+}
+
+/// Late money that waits pays the orders that were made again with it. Gives the intents that pay another order now.
+async fn take_over(
+    tx: &mut Tx<'_, '_>,
+    part: &[Opening],
+    now: Timestamp,
+) -> Result<BTreeMap<OrderId, IntentState>, sqlx::Error> {
+    let asked: Vec<(&Opening, OrderId)> = part.iter().filter_map(|o| Some((o, o.ask.takes_over?))).collect();
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    // Both orders of each, under one lock: what was taken over already belongs to the new one.
+    let orders = asked.iter().flat_map(|(opening, old)| [opening.ask.order, *old]);
+    let mut by_order: BTreeMap<OrderId, Intent> =
+        store::intents::lock(tx, [], orders).await?.into_iter().map(|intent| (intent.order, intent)).collect();
+    let mut given = Vec::new();
+    for (opening, old) in asked {
+        let (order, owner) = (opening.ask.order, opening.ask.owner.to_string());
+        let pays = |intent: &Intent| intent.could_pay(opening.ask.amount);
+        if by_order.contains_key(&order) || !by_order.get(&old).is_some_and(pays) {
+            continue;
+        }
+        if let Some(mut intent) = by_order.remove(&old) {
+            intent.take_over(order, owner);
+            given.push(intent.clone());
+            by_order.insert(order, intent);
+        }
+    }
+    let given: Vec<&Intent> = given.iter().collect();
+    store::intents::give_to_their_orders(tx, &given).await?;
+    store::intents::save(tx, &given, now).await?;
+    Ok(given.into_iter().map(|intent| (intent.order, intent.state())).collect())
 }
 
 impl Engine {
@@ -196,6 +241,7 @@ fn never_opened(order: OrderId, context: &Context, now: Timestamp) -> Intent {
         closing: false,
         capture_failed: false,
         late_returned: false,
+        late_held_until: None,
         attempts: 0,
         last_attempt: None,
         last_attempted_at: None,
@@ -212,11 +258,17 @@ async fn write(
     known: impl Fn(&str) -> bool + Send,
     now: Timestamp,
 ) -> Result<(BTreeMap<OrderId, IntentState>, Vec<Job>), sqlx::Error> {
+    let taken_over = take_over(tx, part, now).await?;
     let buyers: BTreeSet<String> = part.iter().map(|opening| opening.ask.owner.to_string()).collect();
     let mut begun = store::opening::attempts_since(tx, buyers.into_iter().collect(), now.plus_min(-60)).await?;
     let mut intents: BTreeMap<OrderId, (Intent, &Opening)> = BTreeMap::new();
     for opening in part {
-        if intents.contains_key(&opening.ask.order) {
+        if intents.contains_key(&opening.ask.order) || taken_over.contains_key(&opening.ask.order) {
+            continue;
+        }
+        if opening.ask.takes_over.is_some() {
+            // Nobody has asked this shopper to pay anew.
+            intents.insert(opening.ask.order, (opening.closed(now), opening));
             continue;
         }
         let count = begun.entry(opening.ask.owner.to_string()).or_default();
@@ -227,7 +279,9 @@ async fn write(
     }
     let rows: Vec<&Intent> = intents.values().map(|(intent, _)| intent).collect();
     let new: BTreeSet<IntentId> = store::opening::insert(tx, &rows, now).await?.into_iter().collect();
-    let mut states = BTreeMap::new();
+    let closed: Vec<&Intent> = rows.into_iter().filter(|i| i.closing && new.contains(&i.id)).collect();
+    store::intents::save(tx, &closed, now).await?;
+    let mut states = taken_over;
     let (mut shares, mut attempts, mut jobs, mut old) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (order, (intent, opening)) in &intents {
         if !new.contains(&intent.id) {

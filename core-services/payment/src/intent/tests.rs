@@ -31,6 +31,7 @@ fn fresh() -> Intent {
         closing: false,
         capture_failed: false,
         late_returned: false,
+        late_held_until: None,
         attempts: 1,
         last_attempt: Some(AttemptId::from_u128(3)),
         last_attempted_at: Some(NOW),
@@ -38,6 +39,14 @@ fn fresh() -> Intent {
         last_unknown: false,
         status: PaymentStatus::Pending,
         revision: 1,
+    }
+}
+
+/// How much of its money would go back by itself.
+fn returned(intent: &Intent) -> i64 {
+    match intent.late_money(NOW) {
+        Late::Fresh(amount) | Late::Due(amount) => amount.amount(),
+        Late::None | Late::Waiting | Late::Over => 0,
     }
 }
 
@@ -155,7 +164,7 @@ proptest! {
             prop_assert!(booked.refunded <= facts.refunded && booked.unapplied() >= 0);
             prop_assert!(intent.revision >= before.revision);
             prop_assert_eq!(intent.revision > before.revision, intent.state() != before.state());
-            prop_assert!(intent.late_money().is_none_or(|late| late.amount() <= facts.captured - intent.refund_claimed));
+            prop_assert!(returned(&intent) <= facts.captured - intent.refund_claimed);
             prop_assert_eq!(ledger::balances(&transfers).values().sum::<i64>(), 0);
         }
     }
@@ -205,9 +214,42 @@ fn a_late_capture_after_closing_is_late_money_once() {
     intent.close(NOW, &mut Changes::default());
     let lesson = Lesson { seen: Some(seen(0, WHOLE, 0, false)), ..Lesson::default() };
     intent.learn(&lesson, NOW, &mut Changes::default());
-    assert_eq!(intent.late_money(), Some(eur(WHOLE)));
+    assert_eq!(intent.late_money(NOW), Late::Fresh(eur(WHOLE)));
     intent.refund(&refund_ask(Some(WHOLE)), NOW, &mut Changes::default()).unwrap();
-    assert_eq!(intent.late_money(), None);
+    assert_eq!(intent.late_money(NOW), Late::None);
+}
+
+#[test]
+fn late_money_that_waits_goes_back_when_its_time_is_over_and_not_before() {
+    let mut intent = fresh();
+    intent.close(NOW, &mut Changes::default());
+    let lesson = Lesson { seen: Some(seen(0, WHOLE, 0, false)), ..Lesson::default() };
+    intent.learn(&lesson, NOW, &mut Changes::default());
+    intent.late_held_until = Some(NOW.plus_min(10));
+    assert_eq!(intent.late_money(NOW.plus_min(9)), Late::Waiting);
+    assert_eq!(intent.late_money(NOW.plus_min(10)), Late::Due(eur(WHOLE)));
+    let mut refunded = intent.clone();
+    refunded.refund(&refund_ask(Some(WHOLE)), NOW, &mut Changes::default()).unwrap();
+    assert_eq!(refunded.late_money(NOW), Late::Over, "somebody gave it back before");
+    let mut other = intent.clone();
+    other.take_over(OrderId::from_u128(9), "ses_9".to_owned());
+    assert_eq!((other.late_money(NOW.plus_min(10)), other.order), (Late::None, OrderId::from_u128(9)));
+    assert!(other.revision > intent.revision && !other.state().closing && other.state().held_until.is_none());
+}
+
+#[test]
+fn late_money_pays_another_order_of_the_same_amount_when_all_of_it_is_there() {
+    let mut intent = fresh();
+    intent.close(NOW, &mut Changes::default());
+    let lesson = |captured| Lesson { seen: Some(seen(0, captured, 0, false)), ..Lesson::default() };
+    intent.learn(&lesson(WHOLE - 1), NOW, &mut Changes::default());
+    assert!(!intent.could_pay(eur(WHOLE)), "a part of it");
+    intent.learn(&lesson(WHOLE), NOW, &mut Changes::default());
+    assert!(intent.could_pay(eur(WHOLE)) && !intent.could_pay(eur(WHOLE - 1)));
+    let mut back = intent.clone();
+    back.refund(&refund_ask(Some(1)), NOW, &mut Changes::default()).unwrap();
+    assert!(!back.could_pay(eur(WHOLE)), "some of it is on its way back");
+    assert!(!Intent { closing: false, ..intent }.could_pay(eur(WHOLE)), "it pays an order already");
 }
 
 #[test]

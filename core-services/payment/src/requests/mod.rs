@@ -5,6 +5,7 @@ pub(crate) mod books;
 pub(crate) mod cancel;
 pub(crate) mod capture;
 pub(crate) mod open;
+pub(crate) mod policies;
 pub(crate) mod refund;
 pub(crate) mod state;
 pub(crate) mod webhook;

@@ -47,6 +47,7 @@ struct Row {
     closing: bool,
     capture_failed: bool,
     late_returned: bool,
+    late_held_until: Option<OffsetDateTime>,
     attempts: i32,
     last_attempt: Option<Uuid>,
     last_attempted_at: Option<OffsetDateTime>,
@@ -80,6 +81,7 @@ struct Change<'a> {
     closing: bool,
     capture_failed: bool,
     late_returned: bool,
+    late_held_until: Option<Timestamp>,
     attempts: i32,
     last_attempt: Option<Uuid>,
     last_attempted_at: Option<Timestamp>,
@@ -123,6 +125,7 @@ impl TryFrom<Row> for Intent {
             closing: row.closing,
             capture_failed: row.capture_failed,
             late_returned: row.late_returned,
+            late_held_until: row.late_held_until.map(Timestamp::from),
             attempts: row.attempts,
             last_attempt: row.last_attempt.map(|id| AttemptId::from_u128(id.as_u128())),
             last_attempted_at: row.last_attempted_at.map(Timestamp::from),
@@ -221,6 +224,7 @@ pub(crate) async fn save(tx: &mut Tx<'_, '_>, intents: &[&Intent], tell_at: Time
              booked_refunded = x.booked_refunded, booked_applied_refunded = x.booked_applied_refunded,
              booked_disputed = x.booked_disputed,
              closing = x.closing, capture_failed = x.capture_failed, late_returned = x.late_returned,
+             late_held_until = x.late_held_until,
              attempts = x.attempts, last_attempt = x.last_attempt, last_attempted_at = x.last_attempted_at,
              last_reference = x.last_reference, last_unknown = x.last_unknown,
              status = x.status, revision = x.revision,
@@ -234,6 +238,7 @@ pub(crate) async fn save(tx: &mut Tx<'_, '_>, intents: &[&Intent], tell_at: Time
              booked_captured bigint, booked_applied bigint, booked_refunded bigint, booked_applied_refunded bigint,
              booked_disputed bigint,
              closing boolean, capture_failed boolean, late_returned boolean,
+             late_held_until timestamptz,
              attempts integer, last_attempt uuid, last_attempted_at timestamptz,
              last_reference text, last_unknown boolean, status text, revision bigint)
          where intent.id = x.id",
@@ -269,6 +274,7 @@ fn change(intent: &Intent) -> Change<'_> {
         closing: intent.closing,
         capture_failed: intent.capture_failed,
         late_returned: intent.late_returned,
+        late_held_until: intent.late_held_until,
         attempts: intent.attempts,
         last_attempt: intent.last_attempt.map(|id| uuid!(id)),
         last_attempted_at: intent.last_attempted_at,
@@ -277,6 +283,35 @@ fn change(intent: &Intent) -> Change<'_> {
         status: intent.status,
         revision: intent.revision,
     }
+}
+
+/// Notes that intents pay other orders than before.
+pub(crate) async fn give_to_their_orders(tx: &mut Tx<'_, '_>, intents: &[&Intent]) -> Result<(), sqlx::Error> {
+    if intents.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update intent set order_id = x.order_id, buyer = x.buyer
+         from unnest($1::uuid[], $2::uuid[], $3::text[]) as x (id, order_id, buyer) where intent.id = x.id",
+    )
+    .bind(intents.iter().map(|intent| uuid!(intent.id)).collect::<Vec<_>>())
+    .bind(intents.iter().map(|intent| uuid!(intent.order)).collect::<Vec<_>>())
+    .bind(intents.iter().map(|intent| intent.buyer.as_str()).collect::<Vec<_>>())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Intents whose late money has waited long enough.
+pub(crate) async fn held_long_enough(pool: &PgPool, now: Timestamp, limit: i64) -> Result<Vec<IntentId>, sqlx::Error> {
+    // Index: intent_late_held.
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar("select id from intent where late_held_until <= $1 order by late_held_until limit $2")
+            .bind(OffsetDateTime::from(now))
+            .bind(limit)
+            .fetch_all(pool)
+            .await?;
+    Ok(ids.into_iter().map(|id| IntentId::from_u128(id.as_u128())).collect())
 }
 
 /// Notes which revisions the order service has acknowledged.

@@ -83,6 +83,7 @@ pub(crate) fn ask(order: OrderId, amount: i64, method: &str) -> OpenAsk {
         method: method.to_owned(),
         attempt_key: "first".to_owned(),
         return_url: Some("http://127.0.0.1:1/orders".to_owned()),
+        takes_over: None,
     }
 }
 

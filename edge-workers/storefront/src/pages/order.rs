@@ -96,6 +96,7 @@ fn render<P: Platform>(visit: &Visit<'_, P>, shown: &Shown, refused: Option<&Fai
             div.notice.bad role="alert" { p { strong { (failure.code.title()) ". " } (failure.detail) } @for field in &failure.fields { p { (field.detail) } } }
         }
         (timeline(order, tone))
+        (late_money(order))
         @if let Some(action) = order.payment.next_action.as_ref().filter(|_| !by_link) { (next_action(&action.url)) }
         div.till {
             section.paper aria-label="What you ordered" {
@@ -170,6 +171,20 @@ fn timeline(order: &OrderView, tone: &str) -> Markup {
             @for (step, name) in ["Ordered", "Paid", "On its way", "Arrived"].into_iter().enumerate() {
                 li aria-current=[(step == at).then_some("step")] .done[step < at] { (name) }
             }
+        }
+    }
+}
+
+/// Money that came when the order had ended: what becomes of it, or what was made of it.
+fn late_money(order: &OrderView) -> Markup {
+    html! {
+        @if let Some(again) = order.reinstated_as {
+            p.notice { "Your payment came late, and the shop has made the order again with it: " a href={ "/orders/" (again) } { "look at the new order" } "." }
+        } @else if order.payment.held_until.is_some() {
+            p.notice { "Your payment came after this order had ended. The shop is looking whether it can still send the goods; if not, all of it goes back to you within a day." }
+        }
+        @if let Some(ended) = order.reinstates {
+            p.notice { "This order was made again for you from " a href={ "/orders/" (ended) } { "one that had ended" } ", with the payment that came late. There is nothing to pay." }
         }
     }
 }

@@ -317,8 +317,11 @@ impl Core {
                 status: if refused { PaymentStatus::Refused } else { PaymentStatus::Captured },
                 amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
                 next_action: None,
+                held_until: None,
             },
             link: matches!(session, Session::Guest(_)).then(|| format!("/o/{id}/0123456789abcdef")),
+            reinstated_as: None,
+            reinstates: None,
         };
         self.by_key.borrow_mut().insert(wish.key, id.to_string());
         orders.insert(id.to_string(), view.clone());

@@ -362,6 +362,9 @@ pub struct Payment {
     amounts: PaymentAmounts,
     #[schema(nullable = false)]
     next_action: Option<NextAction>,
+    /// Money that came too late waits until then for the shop's decision; afterwards it goes back.
+    #[schema(nullable = false)]
+    held_until: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -387,6 +390,12 @@ pub struct Order {
     /// A guest's secret link.
     #[schema(nullable = false)]
     link: Option<String>,
+    /// The order that was made again with this one's late money.
+    #[schema(nullable = false)]
+    reinstated_as: Option<String>,
+    /// The ended order whose late money pays this one.
+    #[schema(nullable = false)]
+    reinstates: Option<String>,
 }
 
 #[derive(ToSchema)]

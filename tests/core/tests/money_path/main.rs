@@ -11,6 +11,7 @@ mod database;
 mod hanging;
 mod hostile;
 mod keys;
+mod late;
 mod limits;
 mod links;
 mod misfits;

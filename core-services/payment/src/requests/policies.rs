@@ -1,0 +1,61 @@
+//! `payment.v1.{policies,set_policy}`: what merchants want done with money.
+
+use std::sync::Arc;
+
+use bodega_domain::{
+    Code, Failure,
+    id::MerchantId,
+    message::{
+        Page,
+        payment::{Policies, Policy, SetPolicy},
+    },
+    principal::Principal,
+};
+use bodega_platform::{Call, DatabaseError};
+
+use crate::{
+    State,
+    limits::{PAGE_MAX, POLICY_CHANGES_SHOWN_MAX},
+    store,
+};
+
+fn may_all(principal: &Principal) -> bool {
+    principal.is_admin() || matches!(principal, Principal::Service)
+}
+
+fn own_or_all(principal: &Principal, merchant: MerchantId) -> Result<(), Failure> {
+    let may = may_all(principal) || principal.merchants().any(|own| own == merchant);
+    if may { Ok(()) } else { Err(Code::Forbidden.into()) }
+}
+
+pub(crate) async fn policies(state: Arc<State>, call: Call, request: Policies) -> Result<Page<Policy>, Failure> {
+    let pool = state.context.postgres().pool();
+    let wrong = |_| Failure::new(Code::BadRequest, "The cursor is not one of ours.");
+    let after = request.cursor.as_deref().map(str::parse::<MerchantId>).transpose().map_err(wrong)?;
+    let (merchants, next_cursor) = match request.merchant {
+        Some(merchant) => {
+            own_or_all(&call.principal, merchant)?;
+            (vec![merchant], None)
+        }
+        None if may_all(&call.principal) => {
+            let found = store::policies::merchants(pool, after, PAGE_MAX).await.map_err(DatabaseError::from)?;
+            let full = i64::try_from(found.len()).is_ok_and(|count| count == PAGE_MAX);
+            let next = found.last().filter(|_| full).map(ToString::to_string);
+            (found, next)
+        }
+        // As many as a token has room for.
+        None => (call.principal.merchants().collect(), None),
+    };
+    let items = store::policies::of(pool, &merchants, POLICY_CHANGES_SHOWN_MAX).await.map_err(DatabaseError::from)?;
+    Ok(Page { items, next_cursor })
+}
+
+/// The same again changes nothing. What waits or went back already stays as it is.
+pub(crate) async fn set_policy(state: Arc<State>, call: Call, request: SetPolicy) -> Result<Policy, Failure> {
+    own_or_all(&call.principal, request.merchant)?;
+    let (pool, now, who) = (state.context.postgres().pool(), state.context.clock().now(), call.principal.who());
+    store::policies::set(pool, request.merchant, request.late_money, &who, now).await.map_err(DatabaseError::from)?;
+    let mut found =
+        store::policies::of(pool, &[request.merchant], POLICY_CHANGES_SHOWN_MAX).await.map_err(DatabaseError::from)?;
+    found.pop().ok_or_else(Failure::internal)
+}
