@@ -107,43 +107,47 @@ pub(crate) async fn hold_states(
     rows.iter().map(|row| Ok((decode_order(row)?, state_of(row.try_get("state")?)))).collect()
 }
 
-/// Inserts pending holds and says how many were new: fewer than asked means that a tombstone came in between.
+/// Writes pending holds with their lines, and takes them of locked rows: (SKU, location) → units. Says how many holds were
+/// new: fewer than asked means that a tombstone came in between, and that all of it has to be rolled back.
 pub(crate) async fn insert_holds(
     tx: &mut PgConnection,
     asks: &[&HoldAsk],
+    allocations: &[Allocation],
+    pending: &BTreeMap<(SkuNo, LocationId), i64>,
     now: Timestamp,
 ) -> Result<usize, sqlx::Error> {
     let mut sorted: Vec<&&HoldAsk> = asks.iter().collect();
     sorted.sort_by_key(|ask| ask.order);
-    let orders: Vec<Uuid> = sorted.iter().map(|ask| uuid(ask.order.as_u128())).collect();
-    let ask_ats: Vec<OffsetDateTime> = sorted.iter().map(|ask| ask.ask_at.into()).collect();
-    let done = sqlx::query(
-        "insert into hold (order_id, state, ask_at, created, changed)
-         select o, 0, a, $3, $3 from unnest($1::uuid[], $2::timestamptz[]) as t(o, a)
-         on conflict do nothing",
+    let new: i64 = sqlx::query_scalar(
+        "with new as (
+             insert into hold (order_id, state, ask_at, created, changed)
+             select o, 0, a, $3, $3 from unnest($1::uuid[], $2::timestamptz[]) as t (o, a)
+             on conflict do nothing returning order_id),
+         lines as (
+             insert into hold_line (order_id, sku_no, location, merchant, quantity)
+             select * from unnest($4::uuid[], $5::bigint[], $6::uuid[], $7::uuid[], $8::bigint[])
+                           as l (order_id, sku_no, location, merchant, quantity)
+             where order_id in (select order_id from new)),
+         taken as (
+             update stock s set pending = s.pending + d.pending
+             from unnest($9::bigint[], $10::uuid[], $11::bigint[]) as d (sku_no, location, pending)
+             where s.sku_no = d.sku_no and s.location = d.location)
+         select count(*) from new",
     )
-    .bind(orders)
-    .bind(ask_ats)
+    .bind(sorted.iter().map(|ask| uuid(ask.order.as_u128())).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|ask| ask.ask_at.into()).collect::<Vec<OffsetDateTime>>())
     .bind(OffsetDateTime::from(now))
-    .execute(tx)
-    .await?;
-    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
-}
-
-/// Inserts the lines of new holds.
-pub(crate) async fn insert_hold_lines(tx: &mut PgConnection, allocations: &[Allocation]) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into hold_line (order_id, sku_no, location, merchant, quantity)
-         select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[])",
-    )
     .bind(allocations.iter().map(|a| uuid(a.order.as_u128())).collect::<Vec<_>>())
     .bind(allocations.iter().map(|a| i64::from(a.sku_no)).collect::<Vec<_>>())
     .bind(allocations.iter().map(|a| uuid(a.location.as_u128())).collect::<Vec<_>>())
     .bind(allocations.iter().map(|a| uuid(a.merchant.as_u128())).collect::<Vec<_>>())
     .bind(allocations.iter().map(|a| a.quantity).collect::<Vec<_>>())
-    .execute(tx)
+    .bind(pending.keys().map(|(sku, _)| i64::from(*sku)).collect::<Vec<_>>())
+    .bind(pending.keys().map(|(_, location)| uuid(location.as_u128())).collect::<Vec<_>>())
+    .bind(pending.values().copied().collect::<Vec<_>>())
+    .fetch_one(tx)
     .await?;
-    Ok(())
+    Ok(usize::try_from(new).unwrap_or(usize::MAX))
 }
 
 /// The lines of these orders' holds. They never change, so no lock is needed.

@@ -13,7 +13,7 @@ const LOOK_EVERY_S: u64 = 600;
 pub(crate) async fn run(context: Context) {
     loop {
         let before = context.clock().now().plus_min(-ATTEMPTS_COUNT_MIN);
-        if let Err(error) = store::attempts::delete_before(context.postgres().pool(), before).await {
+        if let Err(error) = store::quotas::delete_attempts_before(context.postgres().pool(), before).await {
             tracing::warn!(%error, "old attempts to pay could not be deleted");
         }
         if context.tasks().pause(Duration::from_secs(LOOK_EVERY_S)).await {

@@ -23,8 +23,8 @@ pub(crate) const UNPAID_ORDERS_BUCKET_MAX: i64 = 20;
 const ATTEMPTS_BUCKET_MAX: i64 = 50;
 /// Minutes for which an attempt counts.
 pub(crate) const ATTEMPTS_COUNT_MIN: i64 = 60;
-/// How the counters of a client address begin.
-pub(crate) const ATTEMPTS_AT: &str = "attempt:at:";
+/// How the counters of a client address begin; the SQL that counts them says the same.
+const ATTEMPTS_AT: &str = "attempt:at:";
 
 /// What each merchant is owed: its lines, and its share of shipping by their value. The shares add up to the total.
 pub(crate) fn shares(content: &QuoteContent) -> Result<Vec<Share>, MoneyError> {

@@ -298,8 +298,8 @@ impl Writing {
         store::reinstate::empty_what_paid(tx, &self.paid_from_the_start).await?;
         if !self.quotas.is_empty() {
             let keys: Vec<String> = self.quotas.keys().cloned().collect();
-            store::place::lock_quotas(tx, &keys).await?;
-            store::place::add_to_quotas(tx, &self.quotas).await?;
+            store::quotas::lock(tx, &keys).await?;
+            store::quotas::change(tx, &self.quotas, &[], now).await?;
         }
         outbox::append(tx, &self.events).await?;
         let ids = changed.iter().map(|c| c.locked.order).collect();

@@ -33,7 +33,7 @@ use crate::{
     drive::{self, Told},
     store::{
         self,
-        place::{ClaimOutcome, KnownKey, NewOrder},
+        place::{ClaimOutcome, KnownKey, Look, Looked, NewOrder},
         read::StoredOrder,
     },
 };
@@ -52,6 +52,13 @@ pub(crate) struct PlaceJob {
     pub(crate) owner: Owner,
     pub(crate) request: Place,
     pub(crate) context: RequestContext,
+}
+
+impl PlaceJob {
+    /// What makes it one.
+    fn owner_and_key(&self) -> (String, String) {
+        (self.owner.to_string(), self.request.key.clone())
+    }
 }
 
 /// What a checkout is, without when it is asked: the same key with another fingerprint is another checkout.
@@ -98,8 +105,7 @@ impl Batch {
 
     async fn run(&mut self, sagas: &Sagas) -> Result<(), Failure> {
         let context = &sagas.context;
-        self.answer_known(context).await?;
-        let orders = self.verify(context).await?;
+        let orders = self.judge(context).await?;
         if orders.is_empty() {
             return Ok(());
         }
@@ -141,49 +147,49 @@ impl Batch {
         self.outcomes.into_iter().map(answer).collect()
     }
 
-    /// A known key is answered before all else, even when its quote is gone. Those that have their order are passed over.
+    /// Looks for the keys of what was refused once more.
     async fn answer_known(&mut self, context: &Context) -> Result<(), Failure> {
         let without = |outcome: &Option<Result<OrderId, Failure>>| !matches!(outcome, Some(Ok(_)));
-        let key = |job: &PlaceJob| (job.owner.to_string(), job.request.key.clone());
         let open = self.jobs.iter().zip(&self.outcomes).filter(|(_, outcome)| without(outcome));
-        let keys: Vec<(String, String)> = open.map(|(job, _)| key(job)).collect();
+        let keys: Vec<(String, String)> = open.map(|(job, _)| job.owner_and_key()).collect();
         if keys.is_empty() {
             return Ok(());
         }
         let known = store::place::known_keys(context.postgres().pool(), &keys).await.map_err(DatabaseError::from)?;
         for (job, outcome) in self.jobs.iter().zip(&mut self.outcomes).filter(|(_, outcome)| without(outcome)) {
-            if let Some(found) = known.get(&key(job)) {
+            if let Some(found) = known.get(&job.owner_and_key()) {
                 *outcome = Some(answer_known(found, &fingerprint(&job.request)));
             }
         }
         Ok(())
     }
 
-    /// Everything that can be judged without stock: form, quote, deadline, claims.
-    async fn verify(&mut self, context: &Context) -> Result<Vec<(usize, NewOrder)>, Failure> {
+    /// Everything that can be judged without stock: keys, form, quote, deadline, claims, limits. The limits are looked at
+    /// without a lock, so that who has too many open orders holds no stock; the commit counts again.
+    async fn judge(&mut self, context: &Context) -> Result<Vec<(usize, NewOrder)>, Failure> {
         let mut orders = Vec::new();
         for (index, job) in self.jobs.iter().enumerate() {
-            if self.outcomes[index].is_some() {
-                continue;
-            }
             match new_order(context, job) {
                 Ok(order) => orders.push((index, order)),
                 Err(failure) => self.outcomes[index] = Some(Err(failure)),
             }
         }
-        let ids: Vec<OrderId> = orders.iter().map(|(_, order)| order.id()).collect();
-        let claims = if ids.is_empty() {
-            BTreeMap::new()
-        } else {
-            store::place::claims(context.postgres().pool(), &ids).await.map_err(DatabaseError::from)?
+        let look = Look {
+            keys: self.jobs.iter().map(PlaceJob::owner_and_key).collect(),
+            orders: orders.iter().map(|(_, order)| order.id()).collect(),
+            quotas: quota_keys(orders.iter().map(|(_, order)| order)),
+            attempts: attempt_keys(orders.iter().map(|(_, order)| order)),
+            attempts_since: context.clock().now().plus_min(-content::ATTEMPTS_COUNT_MIN),
         };
-        // A first look without a lock, so that who has too many open orders holds no stock; the commit counts again.
-        let quotas = quota_keys(orders.iter().map(|(_, order)| order));
-        let pool = context.postgres().pool();
-        let mut used = store::place::quotas(pool, &quotas).await.map_err(DatabaseError::from)?;
-        let attempts = attempt_keys(orders.iter().map(|(_, order)| order));
-        let since = context.clock().now().plus_min(-content::ATTEMPTS_COUNT_MIN);
-        used.extend(store::attempts::begun_since(pool, &attempts, since).await.map_err(DatabaseError::from)?);
+        let looked = store::place::look(context.postgres().pool(), &look).await.map_err(DatabaseError::from)?;
+        let Looked { known, claims, mut used } = looked;
+        // A known key is answered before all else, even when its quote is gone.
+        for (job, outcome) in self.jobs.iter().zip(&mut self.outcomes) {
+            if let Some(found) = known.get(&job.owner_and_key()) {
+                *outcome = Some(answer_known(found, &fingerprint(&job.request)));
+            }
+        }
+        orders.retain(|(_, order)| !known.contains_key(&order.owner_and_key()));
         // What this batch lets through counts for those behind it, and repetitions of one order count once.
         let mut counted = BTreeSet::new();
         let now = context.clock().now();

@@ -1,10 +1,10 @@
 //! All SQL of the order service. Lock order everywhere: keys, claims, orders with their sagas, quotas; each sorted.
 
-pub(crate) mod attempts;
 pub(crate) mod exceptions;
 pub(crate) mod forget;
 pub(crate) mod link;
 pub(crate) mod place;
+pub(crate) mod quotas;
 pub(crate) mod read;
 pub(crate) mod reinstate;
 pub(crate) mod saga;

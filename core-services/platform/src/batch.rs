@@ -105,6 +105,8 @@ async fn run_writer<Req, Resp, F, Fut>(
     let batched = metrics::counter("bodega_batched_requests_total", &[("batch", name)]);
     let drained = tasks.drained();
     loop {
+        // Requests that have arrived and are on their way into the queue come along: the batch is larger, nobody waits longer.
+        tokio::task::yield_now().await;
         let mut jobs = Vec::new();
         let take = async { waiting.lock().await.recv_many(&mut jobs, batch_max).await };
         tokio::select! {

@@ -79,19 +79,17 @@ async fn decide(
     }
     let now = inventory.clock().now();
     let mut held: BTreeMap<OrderId, &HoldAsk> = BTreeMap::new();
-    let mut deltas: BTreeMap<(SkuNo, LocationId), (i64, i64)> = BTreeMap::new();
+    let mut pending: BTreeMap<(SkuNo, LocationId), i64> = BTreeMap::new();
     for allocation in &decision.allocations {
-        deltas.entry((allocation.sku_no, allocation.location)).or_default().0 += allocation.quantity;
+        *pending.entry((allocation.sku_no, allocation.location)).or_default() += allocation.quantity;
         if let Some(ask) = asks.iter().find(|ask| ask.order == allocation.order) {
             held.entry(ask.order).or_insert(ask);
         }
     }
     let held: Vec<&HoldAsk> = held.into_values().collect();
-    if store::insert_holds(tx, &held, now).await? < held.len() {
+    if store::insert_holds(tx, &held, &decision.allocations, &pending, now).await? < held.len() {
         return Err(TransactionError::Refused(Again));
     }
-    store::insert_hold_lines(tx, &decision.allocations).await?;
-    store::move_stock(tx, &deltas).await?;
     announce_bands(inventory, tx, &before, &bands(&rows)).await?;
     Ok(decision.verdicts)
 }

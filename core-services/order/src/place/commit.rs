@@ -9,8 +9,8 @@ use crate::{
     content::ATTEMPTS_COUNT_MIN,
     store::{
         self, Entry,
-        attempts::NewAttempt,
         place::{Again, ClaimOutcome, KnownKey, NewOrder},
+        quotas::NewAttempt,
     },
 };
 
@@ -252,10 +252,10 @@ async fn within_quotas(
     now: Timestamp,
 ) -> Result<Vec<usize>, sqlx::Error> {
     let keys = super::quota_keys(winners.iter().map(|index| orders[*index]));
-    let mut used = store::place::lock_quotas(tx, &keys).await?;
-    // Counted behind the lock of each buyer's unpaid orders.
+    store::quotas::lock(tx, &keys).await?;
+    // Attempts are counted behind the lock of each buyer's unpaid orders.
     let attempts = super::attempt_keys(winners.iter().map(|index| orders[*index]));
-    used.extend(store::attempts::begun_since(&mut **tx, &attempts, now.plus_min(-ATTEMPTS_COUNT_MIN)).await?);
+    let mut used = store::quotas::used(&mut **tx, &keys, &attempts, now.plus_min(-ATTEMPTS_COUNT_MIN)).await?;
     let mut deltas: BTreeMap<String, i64> = BTreeMap::new();
     let mut begun = Vec::new();
     let mut within = Vec::new();
@@ -276,7 +276,6 @@ async fn within_quotas(
     store::place::delete_keys(tx, &refused).await?;
     let ids: Vec<OrderId> = refused.iter().map(|order| order.id()).collect();
     store::place::delete_claims(tx, &ids).await?;
-    store::place::add_to_quotas(tx, &deltas).await?;
-    store::attempts::insert(tx, &begun, now).await?;
+    store::quotas::change(tx, &deltas, &begun, now).await?;
     Ok(within)
 }

@@ -1,5 +1,7 @@
 //! `order.v1.{pay,cancel,return}`: what a shopper, merchant or admin does to an order that exists.
 
+use std::collections::BTreeMap;
+
 use bodega_domain::{
     Code, Failure, Timestamp,
     failure::Validation,
@@ -23,7 +25,7 @@ use crate::{
     place::too_many_attempts,
     store::{
         self, Entry,
-        attempts::NewAttempt,
+        quotas::NewAttempt,
         read::StoredOrder,
         saga::{KeyOutcome, LockedSaga},
     },
@@ -101,15 +103,15 @@ async fn begin_attempt(
     let unpaid: Vec<String> = locked.unpaid_quotas.iter().filter(|key| !key.is_empty()).cloned().collect();
     let quotas = content::attempt_quotas(unpaid.iter().map(String::as_str));
     let keys: Vec<String> = quotas.iter().map(|quota| quota.key.clone()).collect();
-    store::place::lock_quotas(tx, &unpaid).await?;
-    let begun = store::attempts::begun_since(&mut **tx, &keys, now.plus_min(-content::ATTEMPTS_COUNT_MIN)).await?;
+    store::quotas::lock(tx, &unpaid).await?;
+    let begun = store::quotas::used(&mut **tx, &[], &keys, now.plus_min(-content::ATTEMPTS_COUNT_MIN)).await?;
     if quotas.iter().any(|quota| begun.get(&quota.key).is_some_and(|begun| *begun >= quota.limit)) {
         return Err(TransactionError::Refused(too_many_attempts()));
     }
     let cause = cause_of(key);
     let attempts: Vec<NewAttempt<'_>> =
         keys.iter().map(|of| NewAttempt { order: locked.order, cause: &cause, key: of }).collect();
-    store::attempts::insert(tx, &attempts, now).await?;
+    store::quotas::change(tx, &BTreeMap::new(), &attempts, now).await?;
     Ok(())
 }
 
@@ -171,7 +173,7 @@ async fn forget_attempt(orders: &Orders, owner: &str, request: &Pay) {
         .transaction(|mut tx| {
             Box::pin(async move {
                 store::saga::forget_key(&mut tx, owner, &request.key).await?;
-                store::attempts::delete(&mut tx, request.order, &cause_of(&request.key)).await?;
+                store::quotas::forget_attempt(&mut tx, request.order, &cause_of(&request.key)).await?;
                 Ok::<_, TransactionError<Failure>>(())
             })
         })

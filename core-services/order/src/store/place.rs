@@ -1,4 +1,4 @@
-//! SQL of placing orders: keys, claims, quotas, and the rows of a batch.
+//! SQL of placing orders: keys, claims, and the rows of a batch.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use sqlx::{PgConnection, PgPool, Row as _, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{order_id, uuid, uuids};
+use super::{order_id, quotas::used_sql, uuid, uuids};
 use crate::content;
 
 /// A remembered idempotency key.
@@ -30,6 +30,12 @@ pub(crate) struct KnownKey {
 pub(crate) enum ClaimOutcome {
     Placed,
     Abandoned,
+}
+
+impl ClaimOutcome {
+    const fn read(stored: i64) -> Self {
+        if stored == 1 { ClaimOutcome::Placed } else { ClaimOutcome::Abandoned }
+    }
 }
 
 /// The known ones of these (owner, key) pairs.
@@ -64,9 +70,8 @@ pub(crate) async fn claims(
         .await?;
     rows.iter()
         .map(|row| {
-            let outcome =
-                if row.try_get::<i16, _>("outcome")? == 1 { ClaimOutcome::Placed } else { ClaimOutcome::Abandoned };
-            Ok((order_id(row, "order_id")?, outcome))
+            let outcome = i64::from(row.try_get::<i16, _>("outcome")?);
+            Ok((order_id(row, "order_id")?, ClaimOutcome::read(outcome)))
         })
         .collect()
 }
@@ -185,50 +190,59 @@ pub(crate) async fn bound_statements(tx: &mut PgConnection, ms: i64) -> Result<(
     Ok(())
 }
 
-/// Locks quotas, making those that are missing, and reads how much of each is used.
-pub(crate) async fn lock_quotas(tx: &mut PgConnection, keys: &[String]) -> Result<BTreeMap<String, i64>, sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    sqlx::query(
-        "insert into quota (key, used) select k, 0 from unnest($1::text[]) as t(k) order by k on conflict do nothing",
-    )
-    .bind(keys)
-    .execute(&mut *tx)
+/// What a batch of checkouts asks about before anything is held or written.
+pub(crate) struct Look {
+    pub(crate) keys: Vec<(String, String)>,
+    pub(crate) orders: Vec<OrderId>,
+    pub(crate) quotas: Vec<String>,
+    pub(crate) attempts: Vec<String>,
+    pub(crate) attempts_since: Timestamp,
+}
+
+/// What is known of it.
+pub(crate) struct Looked {
+    pub(crate) known: BTreeMap<(String, String), KnownKey>,
+    pub(crate) claims: BTreeMap<OrderId, ClaimOutcome>,
+    /// Of quotas, and attempts of the last hour, by key.
+    pub(crate) used: BTreeMap<String, i64>,
+}
+
+/// Everything in one read and without a lock: whoever commits looks again.
+pub(crate) async fn look(pool: &PgPool, look: &Look) -> Result<Looked, sqlx::Error> {
+    let rows = sqlx::query(concat!(
+        "select owner, key, order_id, fingerprint, null::bigint as n from checkout_key
+         where (owner, key) in (select * from unnest($4::text[], $5::text[]))
+         union all
+         select null, null, order_id, null, outcome from claim where order_id = any($6)
+         union all
+         select null, key, null, null, used from (",
+        used_sql!(),
+        ") as counted"
+    ))
+    .bind(&look.quotas)
+    .bind(&look.attempts)
+    .bind(OffsetDateTime::from(look.attempts_since))
+    .bind(look.keys.iter().map(|(owner, _)| owner.as_str()).collect::<Vec<_>>())
+    .bind(look.keys.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>())
+    .bind(uuids(&look.orders))
+    .fetch_all(pool)
     .await?;
-    let rows = sqlx::query("select key, used from quota where key = any($1) order by key for update")
-        .bind(keys)
-        .fetch_all(tx)
-        .await?;
-    rows.iter().map(|row| Ok((row.try_get("key")?, i64::from(row.try_get::<i32, _>("used")?)))).collect()
-}
-
-/// How much of each quota is used, without a lock.
-pub(crate) async fn quotas(pool: &PgPool, keys: &[String]) -> Result<BTreeMap<String, i64>, sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
+    let mut looked = Looked { known: BTreeMap::new(), claims: BTreeMap::new(), used: BTreeMap::new() };
+    for row in &rows {
+        let (owner, key): (Option<String>, Option<String>) = (row.try_get("owner")?, row.try_get("key")?);
+        match (owner, key) {
+            (Some(owner), Some(key)) => {
+                let known = KnownKey { order: order_id(row, "order_id")?, fingerprint: row.try_get("fingerprint")? };
+                looked.known.insert((owner, key), known);
+            }
+            (_, Some(key)) => drop(looked.used.insert(key, row.try_get("n")?)),
+            (_, None) => drop(looked.claims.insert(order_id(row, "order_id")?, ClaimOutcome::read(row.try_get("n")?))),
+        }
     }
-    let rows = sqlx::query("select key, used from quota where key = any($1)").bind(keys).fetch_all(pool).await?;
-    rows.iter().map(|row| Ok((row.try_get("key")?, i64::from(row.try_get::<i32, _>("used")?)))).collect()
+    Ok(looked)
 }
 
-/// Adds to locked quotas. Never below zero: a quota that is given back twice stays at zero.
-pub(crate) async fn add_to_quotas(tx: &mut PgConnection, deltas: &BTreeMap<String, i64>) -> Result<(), sqlx::Error> {
-    if deltas.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "update quota q set used = greatest(0, q.used + d.delta)
-         from unnest($1::text[], $2::bigint[]) as d(key, delta) where q.key = d.key",
-    )
-    .bind(deltas.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(deltas.values().copied().collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Writes the orders of a batch: seven statements, however many they are.
+/// Writes the orders of a batch in one statement, however many they are and whatever is in them.
 pub(crate) async fn insert_orders(
     tx: &mut PgConnection,
     orders: &[&NewOrder],
@@ -236,73 +250,54 @@ pub(crate) async fn insert_orders(
     due: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = orders.iter().map(|o| uuid(o.id())).collect();
+    let parts: Vec<_> =
+        orders.iter().flat_map(|o| content::parts(&o.content).into_iter().map(|part| (o.id(), part))).collect();
+    let lines: Vec<_> =
+        orders.iter().flat_map(|o| o.content.lines.iter().zip(0_i16..).map(|(line, n)| (o.id(), n, line))).collect();
+    // Arrays of arrays have one length in Postgres; lists of quotas are joined, and keys never contain a line break.
+    let joined = |quotas: &[content::Quota]| quotas.iter().map(|q| q.key.as_str()).collect::<Vec<_>>().join("\n");
     sqlx::query(
-        "insert into orders (id, number, owner, status, currency, total, content, payment, reinstates, placed_at)
-         select i, n, o, 'awaiting_payment', c, t, q, p, r, $8
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::jsonb[], $7::jsonb[], $9::uuid[])
-              as u(i, n, o, c, t, q, p, r)",
+        "with new_orders as (
+             insert into orders (id, number, owner, status, currency, total, content, payment, reinstates, placed_at)
+             select i, n, o, 'awaiting_payment', c, t, q, p, r, $2
+             from unnest($1::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::jsonb[], $8::jsonb[], $9::uuid[])
+                  as u (i, n, o, c, t, q, p, r)),
+         new_contacts as (
+             insert into contact (order_id, email, name, shipping, billing)
+             select * from unnest($1::uuid[], $10::text[], $11::text[], $12::jsonb[], $13::jsonb[])),
+         new_sagas as (
+             insert into saga (order_id, step, placed_at, pay_by, due, open, unpaid_quotas, budget_quotas)
+             select i, $14, $2, $15, $16, a, string_to_array(u, E'\\n'), string_to_array(b, E'\\n')
+             from unnest($1::uuid[], $17::jsonb[], $18::text[], $19::text[]) as t (i, a, u, b)),
+         new_parts as (
+             insert into order_part (order_id, merchant, total)
+             select * from unnest($20::uuid[], $21::uuid[], $22::bigint[]))
+         insert into order_line (order_id, n, sku_no, merchant, quantity, unit_price, discount, tax, total)
+         select * from unnest($23::uuid[], $24::smallint[], $25::bigint[], $26::uuid[], $27::integer[], $28::bigint[],
+                              $29::bigint[], $30::bigint[], $31::bigint[])",
     )
     .bind(&ids)
+    .bind(OffsetDateTime::from(saga.placed_at))
     .bind(orders.iter().map(|o| content::number(o.id())).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.owner()).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.content.currency.to_string()).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.content.totals.total.amount()).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| Json(&o.content)).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| Json(&o.payment)).collect::<Vec<_>>())
-    .bind(OffsetDateTime::from(saga.placed_at))
     .bind(orders.iter().map(|o| o.again.as_ref().map(|again| uuid(again.of))).collect::<Vec<_>>())
-    .execute(&mut *tx)
-    .await?;
-    insert_parts_and_lines(tx, orders).await?;
-    sqlx::query(
-        "insert into contact (order_id, email, name, shipping, billing)
-         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::jsonb[])",
-    )
-    .bind(&ids)
     .bind(orders.iter().map(|o| o.contact.email.as_str()).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.contact.name.as_str()).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| Json(&o.shipping)).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.billing.as_ref().map(Json)).collect::<Vec<_>>())
-    .execute(&mut *tx)
-    .await?;
-    // Arrays of arrays have one length in Postgres; lists of quotas are joined, and keys never contain a line break.
-    let joined = |quotas: &[content::Quota]| quotas.iter().map(|q| q.key.as_str()).collect::<Vec<_>>().join("\n");
-    sqlx::query(
-        "insert into saga (order_id, step, placed_at, pay_by, due, open, unpaid_quotas, budget_quotas)
-         select i, $2, $3, $4, $5, a, string_to_array(u, E'\\n'), string_to_array(b, E'\\n')
-         from unnest($1::uuid[], $6::jsonb[], $7::text[], $8::text[]) as t(i, a, u, b)",
-    )
-    .bind(&ids)
     .bind(Json(saga.step))
-    .bind(OffsetDateTime::from(saga.placed_at))
     .bind(OffsetDateTime::from(saga.pay_by))
     .bind(OffsetDateTime::from(due))
     .bind(orders.iter().map(|o| Json(&o.open)).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| joined(&o.unpaid)).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| joined(&o.budget)).collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-async fn insert_parts_and_lines(tx: &mut PgConnection, orders: &[&NewOrder]) -> Result<(), sqlx::Error> {
-    let parts: Vec<_> =
-        orders.iter().flat_map(|o| content::parts(&o.content).into_iter().map(|part| (o.id(), part))).collect();
-    sqlx::query(
-        "insert into order_part (order_id, merchant, total) select * from unnest($1::uuid[], $2::uuid[], $3::bigint[])",
-    )
     .bind(parts.iter().map(|(order, _)| uuid(*order)).collect::<Vec<_>>())
     .bind(parts.iter().map(|(_, part)| Uuid::from_u128(part.merchant.as_u128())).collect::<Vec<_>>())
     .bind(parts.iter().map(|(_, part)| part.total.amount()).collect::<Vec<_>>())
-    .execute(&mut *tx)
-    .await?;
-    let lines: Vec<_> =
-        orders.iter().flat_map(|o| o.content.lines.iter().zip(0_i16..).map(|(line, n)| (o.id(), n, line))).collect();
-    sqlx::query(
-        "insert into order_line (order_id, n, sku_no, merchant, quantity, unit_price, discount, tax, total)
-         select * from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::uuid[], $5::integer[], $6::bigint[],
-                              $7::bigint[], $8::bigint[], $9::bigint[])",
-    )
     .bind(lines.iter().map(|(order, ..)| uuid(*order)).collect::<Vec<_>>())
     .bind(lines.iter().map(|(_, n, _)| *n).collect::<Vec<_>>())
     .bind(lines.iter().map(|(.., line)| i64::from(line.sku_no)).collect::<Vec<_>>())

@@ -16,11 +16,10 @@ use bodega_platform::{Context, TransactionError, Tx, halving};
 
 use super::{Command, Engine, due};
 use crate::{
-    changes::NewAttempt,
     intent::{AttemptAsk, Intent},
     job::Job,
     limits::PLATFORM_FEE_BP,
-    store,
+    store::{self, opening::NewIntent},
 };
 
 /// Seconds after which an attempt that was refused for the limit may be tried again.
@@ -218,8 +217,9 @@ pub(super) async fn tombstones(
     if unknown.is_empty() {
         return Ok(Vec::new());
     }
-    let buried: Vec<Intent> = unknown.iter().map(|order| never_opened(*order, context, now)).collect();
-    store::opening::insert(tx, &buried.iter().collect::<Vec<_>>(), now).await?;
+    let buried = |order: &OrderId| NewIntent { intent: never_opened(*order, context, now), shares: &[], attempt: None };
+    let buried: Vec<NewIntent<'_>> = unknown.iter().map(buried).collect();
+    store::opening::insert(tx, &buried, now).await?;
     // One that was opened in this very moment is found here instead.
     store::intents::lock(tx, [], unknown).await
 }
@@ -261,46 +261,41 @@ async fn write(
     let taken_over = take_over(tx, part, now).await?;
     let buyers: BTreeSet<String> = part.iter().map(|opening| opening.ask.owner.to_string()).collect();
     let mut begun = store::opening::attempts_since(tx, buyers.into_iter().collect(), now.plus_min(-60)).await?;
-    let mut intents: BTreeMap<OrderId, (Intent, &Opening)> = BTreeMap::new();
+    let mut asked: BTreeMap<OrderId, NewIntent<'_>> = BTreeMap::new();
     for opening in part {
-        if intents.contains_key(&opening.ask.order) || taken_over.contains_key(&opening.ask.order) {
+        if asked.contains_key(&opening.ask.order) || taken_over.contains_key(&opening.ask.order) {
             continue;
         }
-        if opening.ask.takes_over.is_some() {
-            // Nobody has asked this shopper to pay anew.
-            intents.insert(opening.ask.order, (opening.closed(now), opening));
-            continue;
-        }
-        let count = begun.entry(opening.ask.owner.to_string()).or_default();
-        let attempted = within_limit(*count).is_ok() && opening.ask.amount.amount() > 0;
-        *count += i64::from(attempted);
-        let intent = opening.intent(attempted, known(&opening.ask.provider), now);
-        intents.insert(opening.ask.order, (intent, opening));
+        // With money of another order nobody has asked this shopper to pay.
+        let intent = if opening.ask.takes_over.is_some() {
+            opening.closed(now)
+        } else {
+            let count = begun.entry(opening.ask.owner.to_string()).or_default();
+            let attempted = within_limit(*count).is_ok() && opening.ask.amount.amount() > 0;
+            *count += i64::from(attempted);
+            opening.intent(attempted, known(&opening.ask.provider), now)
+        };
+        let ask = intent.last_attempt.map(|_| opening.attempt_ask());
+        let is_called = intent.status == PaymentStatus::Pending;
+        let attempt = ask.map(|ask| {
+            let call = is_called.then(|| due(&Job::of_attempt(&intent, &ask, now)));
+            (ask, call)
+        });
+        asked.insert(opening.ask.order, NewIntent { intent, shares: &opening.shares, attempt });
     }
-    let rows: Vec<&Intent> = intents.values().map(|(intent, _)| intent).collect();
-    let new: BTreeSet<IntentId> = store::opening::insert(tx, &rows, now).await?.into_iter().collect();
-    let closed: Vec<&Intent> = rows.into_iter().filter(|i| i.closing && new.contains(&i.id)).collect();
-    store::intents::save(tx, &closed, now).await?;
-    let mut states = taken_over;
-    let (mut shares, mut attempts, mut jobs, mut old) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (order, (intent, opening)) in &intents {
+    let asked: Vec<NewIntent<'_>> = asked.into_values().collect();
+    let new: BTreeSet<IntentId> = store::opening::insert(tx, &asked, now).await?.into_iter().collect();
+    let (mut states, mut jobs, mut old) = (taken_over, Vec::new(), Vec::new());
+    for NewIntent { intent, attempt, .. } in &asked {
         if !new.contains(&intent.id) {
-            old.push(*order);
+            old.push(intent.order);
             continue;
         }
-        states.insert(*order, intent.state());
-        shares.extend(opening.shares.iter().map(|share| (intent.id, *share)));
-        if intent.last_attempt.is_some() {
-            let ask = opening.attempt_ask();
-            if intent.status == PaymentStatus::Pending {
-                jobs.push(Job::of_attempt(intent, &ask, now));
-            }
-            attempts.push(NewAttempt { intent: intent.id, ask });
+        states.insert(intent.order, intent.state());
+        if let Some((ask, Some(_))) = attempt {
+            jobs.push(Job::of_attempt(intent, ask, now));
         }
     }
-    store::opening::insert_shares(tx, &shares).await?;
-    store::records::insert_attempts(tx, &attempts, now).await?;
-    store::jobs::insert(tx, &jobs, due).await?;
     if !old.is_empty() {
         for intent in store::intents::of_orders_in(tx, &old).await? {
             states.insert(intent.order, intent.state());

@@ -62,12 +62,13 @@ async fn what_waits_while_the_writer_is_busy_becomes_one_batch() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_loses_nothing_that_it_took() {
-    let gate = Arc::new(Semaphore::new(0));
+    let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let batcher = Batcher::start("test", limits(4, 2, 1), &Tasks::new(), {
-        let gate = gate.clone();
+        let (gate, begun) = (gate.clone(), begun.clone());
         move |batch: Vec<u32>| {
-            let gate = gate.clone();
+            let (gate, begun) = (gate.clone(), begun.clone());
             async move {
+                begun.fetch_add(1, SeqCst);
                 gate.acquire().await.unwrap().forget();
                 batch
             }
@@ -77,8 +78,8 @@ async fn a_full_queue_refuses_and_loses_nothing_that_it_took() {
         let batcher = batcher.clone();
         async move { batcher.submit(0).await }
     });
-    until(|| batcher.queue.capacity() == 4 && batcher.queue.strong_count() > 0 && gate.available_permits() == 0).await;
-    // The writer may not have taken the first one yet: fill until it refuses.
+    until(|| begun.load(SeqCst) == 1).await;
+    // The writer is busy with the first one, so that four more find room and no other.
     let taken = Arc::new(AtomicUsize::new(0));
     let mut waiting = Vec::new();
     for n in 1..10 {
@@ -94,7 +95,7 @@ async fn a_full_queue_refuses_and_loses_nothing_that_it_took() {
             }
         }
     }
-    assert!((3..=5).contains(&taken.load(SeqCst)), "{taken:?}");
+    assert_eq!(taken.load(SeqCst), 4);
     gate.add_permits(10);
     assert_eq!(busy.await.unwrap(), Ok(0));
     for (n, submit) in waiting {
