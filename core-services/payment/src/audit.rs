@@ -12,8 +12,8 @@ use crate::{
     changes::NewException,
     engine::Command,
     limits::{
-        CLEAN_EVERY_S, EARLY_EVERY_S, EARLY_HOURS, EARLY_TAKE_MAX, SETTLEMENT_EVERY_S, SETTLEMENT_PAGE,
-        UNMATCHED_AFTER_MIN, WEBHOOK_DAYS,
+        ADD_UP_PAGE, ADD_UP_PAUSE_MS, CLEAN_EVERY_S, EARLY_EVERY_S, EARLY_HOURS, EARLY_TAKE_MAX, SETTLEMENT_EVERY_S,
+        SETTLEMENT_PAGE, UNMATCHED_AFTER_MIN, WEBHOOK_DAYS,
     },
     provider::{Provider, Providers},
     requests::webhook::taught,
@@ -129,14 +129,36 @@ pub(crate) async fn sweep(context: Context) {
     }
 }
 
-/// Shows a person each payment whose transfers are not what its row says.
+/// Shows a person each payment whose transfers are not what its row says. All of them are looked at, a page at a time, so
+/// that no statement grows with the shop.
 async fn add_up(context: &Context, now: Timestamp) -> Result<(), Failure> {
-    let found = store::settlements::books_that_differ(context.postgres().pool()).await.map_err(DatabaseError::from)?;
-    let differing = |(intent, order): (IntentId, OrderId)| {
+    let pool = context.postgres().pool();
+    let mut after = None;
+    while let Some(end) = store::settlements::page_end(pool, after, ADD_UP_PAGE).await.map_err(DatabaseError::from)? {
+        let found = store::settlements::books_that_differ(pool, after, end).await.map_err(DatabaseError::from)?;
+        show_differing(context, &found, now).await?;
+        after = Some(end);
+        if context.tasks().pause(Duration::from_millis(ADD_UP_PAUSE_MS)).await {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn show_differing(context: &Context, found: &[(IntentId, OrderId)], now: Timestamp) -> Result<(), Failure> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let differing = |(intent, order): &(IntentId, OrderId)| {
         tracing::error!(%intent, %order, "the books of a payment do not add up");
-        NewException { order, intent, kind: "books_differ", detail: serde_json::json!({ "intent": intent }) }
+        NewException {
+            order: *order,
+            intent: *intent,
+            kind: "books_differ",
+            detail: serde_json::json!({ "intent": intent }),
+        }
     };
-    let exceptions: Vec<NewException> = found.into_iter().map(differing).collect();
+    let exceptions: Vec<NewException> = found.iter().map(differing).collect();
     let exceptions = exceptions.as_slice();
     context
         .postgres()

@@ -57,6 +57,10 @@ pub const POLICY_CHANGES_SHOWN_MAX: i64 = 12;
 pub const WEBHOOK_DAYS: i64 = 30;
 /// Seconds between two deletions of old webhooks.
 pub const CLEAN_EVERY_S: u64 = 3_600;
+/// Payments whose books are added up in one statement.
+pub const ADD_UP_PAGE: i64 = 2_000;
+/// Milliseconds between two such statements.
+pub const ADD_UP_PAUSE_MS: u64 = 50;
 /// Seconds between two looks into the providers' settlement reports.
 pub const SETTLEMENT_EVERY_S: u64 = 60;
 /// Minutes after which a line of a settlement report should have found its payment.

@@ -75,3 +75,25 @@ async fn books_that_do_not_add_up_are_shown_to_a_person_once() {
         assert_eq!(world.exceptions().await, ["books_differ"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_of_every_payment_are_added_up_however_many_they_are() {
+    let mut world = World::open().await;
+    let pool = world.pool().await;
+    let many = bodega_payment::limits::ADD_UP_PAGE + 1;
+    // Unpaid ones without a transfer, and the last one says that something was booked.
+    sqlx::query(
+        "insert into intent (id, order_id, buyer, provider, amount, currency, status, told_revision, tell_at, opened_at,
+             captured, authorised, booked_captured)
+         select lpad(to_hex(n), 32, '0')::uuid, gen_random_uuid(), 'ses', 'simulator', 100, 'EUR', 'pending', 1, now(),
+             now(), c, c, c
+         from generate_series(1, $1) as n, lateral (select case when n = $1 then 100 else 0 end) as x (c)",
+    )
+    .bind(many)
+    .execute(&pool)
+    .await
+    .unwrap();
+    again(&mut world).await;
+    bodega_tests::eventually("the exception", || async { (!world.exceptions().await.is_empty()).then_some(()) }).await;
+    assert_eq!(world.exceptions().await, ["books_differ"]);
+}

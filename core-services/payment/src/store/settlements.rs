@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::uuid;
 use crate::{limits::UNMATCHED_SHOWN_MAX, provider::SettlementLine};
 
 /// When the newest line of a provider was settled.
@@ -148,23 +149,48 @@ pub(crate) async fn ask_about_unheard(
     Ok(done.rows_affected())
 }
 
-/// Intents whose transfers do not add up to what their row says is booked. There are none, unless something is broken.
-pub(crate) async fn books_that_differ(pool: &PgPool) -> Result<Vec<(IntentId, OrderId)>, sqlx::Error> {
+/// The last intent of the page that begins after one; none when nothing comes after it.
+pub(crate) async fn page_end(
+    pool: &PgPool,
+    after: Option<IntentId>,
+    page: i64,
+) -> Result<Option<IntentId>, sqlx::Error> {
+    let ids: Option<Uuid> = sqlx::query_scalar(
+        "select id from (select id from intent where $1::uuid is null or id > $1 order by id limit $2) as page
+         order by id desc limit 1",
+    )
+    .bind(after.map(|id| uuid!(id)))
+    .bind(page)
+    .fetch_optional(pool)
+    .await?;
+    Ok(ids.map(|id| IntentId::from_u128(id.as_u128())))
+}
+
+/// Intents of a page whose transfers do not add up to what their row says is booked. There are none, unless something is
+/// broken.
+pub(crate) async fn books_that_differ(
+    pool: &PgPool,
+    after: Option<IntentId>,
+    end: IntentId,
+) -> Result<Vec<(IntentId, OrderId)>, sqlx::Error> {
+    // Index: transfer_by_intent.
     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "select i.id, i.order_id
          from intent i
-         left join (
-             select intent,
-                 sum(case when debit = 'provider_clearing' then amount
-                          when credit = 'provider_clearing' then -amount else 0 end) as clearing,
-                 sum(case when credit = 'customer_unapplied' then amount
-                          when debit = 'customer_unapplied' then -amount else 0 end) as unapplied
-             from transfer where reason <> 'provider_fee' group by intent) t on t.intent = i.id
-         where coalesce(t.clearing, 0) <> i.booked_captured - i.booked_refunded - i.booked_disputed
-            or coalesce(t.unapplied, 0)
-               <> i.booked_captured - i.booked_applied - (i.booked_refunded - i.booked_applied_refunded)
+         cross join lateral (
+             select coalesce(sum(case when debit = 'provider_clearing' then amount
+                                      when credit = 'provider_clearing' then -amount else 0 end), 0) as clearing,
+                 coalesce(sum(case when credit = 'customer_unapplied' then amount
+                                   when debit = 'customer_unapplied' then -amount else 0 end), 0) as unapplied
+             from transfer where intent = i.id and reason <> 'provider_fee') t
+         where ($1::uuid is null or i.id > $1) and i.id <= $2
+           and (t.clearing <> i.booked_captured - i.booked_refunded - i.booked_disputed
+                or t.unapplied
+                   <> i.booked_captured - i.booked_applied - (i.booked_refunded - i.booked_applied_refunded))
          limit 100",
     )
+    .bind(after.map(|id| uuid!(id)))
+    .bind(uuid!(end))
     .fetch_all(pool)
     .await?;
     Ok(rows
