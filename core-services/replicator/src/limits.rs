@@ -1,7 +1,9 @@
 //! The limits of replication, each with its unit in the name.
 
-/// Entries asked of the catalogue for one batch.
-pub const BATCH_ENTRIES_MAX: u32 = 900;
+/// Entries asked of the catalogue for one batch: with a read and a write of each of the 64 manifests and the steps of the
+/// ingest cell they stay below the 1,000 operations that Cloudflare allows to an invocation.
+pub const BATCH_ENTRIES_MAX: u32 = 800;
+const _: () = assert!(BATCH_ENTRIES_MAX as usize <= bodega_domain::limits::REPLICATION_ENTRIES_MAX);
 /// Minutes for which a batch counts. The chain of hashes keeps it from being replayed; this only bounds how long an
 /// unconfirmed batch is repeated before another is made.
 pub const BATCH_VALID_MIN: i64 = 60;

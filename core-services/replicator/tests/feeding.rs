@@ -126,7 +126,7 @@ async fn a_large_catalogue_comes_in_several_batches_and_changes_meanwhile_are_no
     let store = edge.store();
     let parts = store.accepted.iter().filter(|batch| batch.0 == BatchKind::Snapshot).count();
     assert!(parts > 3, "{parts} parts");
-    assert!(store.accepted.iter().all(|batch| batch.4 <= 900));
+    assert!(store.accepted.iter().all(|batch| batch.4 <= 800));
     assert!(store.accepted.windows(2).all(|pair| pair[1].1 == pair[0].2), "each begins where the one before ended");
     assert_eq!(store.accepted.iter().filter(|batch| batch.3).count(), 1, "one of them completes the snapshot");
 }
