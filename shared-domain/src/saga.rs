@@ -111,6 +111,8 @@ pub enum Input<'a> {
     Cancel,
     /// The shopper tries to pay again.
     PayAgain,
+    /// Its stock is wanted back: its first attempt to pay has ended, and orders like it hold too much.
+    LetGo,
 }
 
 /// What has to be asked of others, after the saga is committed.
@@ -210,6 +212,9 @@ impl Saga {
                 }
             }
             Input::Cancel => next.on_cancel(now)?,
+            // Who has paid meanwhile, or is past paying, is not concerned any more.
+            Input::LetGo if self.step == Step::Paying => next.close(End::Expired, now),
+            Input::LetGo => {}
             Input::PayAgain => {
                 if !matches!(self.step, Step::Paying) || now >= self.pay_by {
                     return Err(Refused::State);

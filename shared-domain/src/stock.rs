@@ -9,6 +9,7 @@ use crate::{
     catalog::{Band, SkuNo},
     id::{LocationId, MerchantId, OrderId},
     message::inventory::{HoldAsk, HoldState, HoldVerdict, Shortage},
+    time::Timestamp,
 };
 
 /// A stock row as it is under its lock.
@@ -182,6 +183,58 @@ pub fn bands(rows: &[StockRow]) -> BTreeMap<SkuNo, Band> {
     sums.into_iter().map(|(sku, available)| (sku, Band::of(available))).collect()
 }
 
+/// What an order holds of a SKU although its first attempt to pay has ended without authorisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnprovenHold {
+    /// The order.
+    pub order: OrderId,
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// How many, ≥ 1.
+    pub quantity: i64,
+    /// Since when.
+    pub held_at: Timestamp,
+}
+
+/// The unproven orders that have to let go of what they hold, so that of each SKU they hold no larger share of what is on
+/// hand together than its merchant allows (percent by merchant; without one, all of it). The oldest keep theirs, each
+/// order whole or not at all.
+#[must_use]
+pub fn beyond_the_share(
+    on_hand: &BTreeMap<SkuNo, i64>,
+    shares: &BTreeMap<MerchantId, u8>,
+    holds: &[UnprovenHold],
+) -> Vec<OrderId> {
+    let mut orders: BTreeMap<(Timestamp, OrderId), Vec<&UnprovenHold>> = BTreeMap::new();
+    for hold in holds {
+        orders.entry((hold.held_at, hold.order)).or_default().push(hold);
+    }
+    let mut held: BTreeMap<SkuNo, i128> = BTreeMap::new();
+    let mut beyond = Vec::new();
+    for ((_, order), holds) in orders {
+        let mut wanted: BTreeMap<SkuNo, i128> = BTreeMap::new();
+        for hold in &holds {
+            *wanted.entry(hold.sku_no).or_default() += i128::from(hold.quantity);
+        }
+        let fits = holds.iter().all(|hold| {
+            let Some(share) = shares.get(&hold.merchant) else { return true };
+            let all = i128::from(on_hand.get(&hold.sku_no).copied().unwrap_or(0));
+            let sum = held.get(&hold.sku_no).copied().unwrap_or(0) + wanted.get(&hold.sku_no).copied().unwrap_or(0);
+            sum * 100 <= all * i128::from(*share)
+        });
+        if !fits {
+            beyond.push(order);
+            continue;
+        }
+        for (sku, quantity) in wanted {
+            *held.entry(sku).or_default() += quantity;
+        }
+    }
+    beyond
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -284,6 +337,64 @@ mod tests {
         let decision = decide_holds(&mut [row(1, 1, 5)], &existing, &[ask(1, &[(1, 1)])]);
         assert_eq!(decision.verdicts, [HoldVerdict::Voided]);
         assert!(decision.allocations.is_empty());
+    }
+
+    fn unproven(order: u128, sku_no: SkuNo, merchant: u128, quantity: i64, at: i64) -> UnprovenHold {
+        UnprovenHold {
+            order: OrderId::from_u128(order),
+            sku_no,
+            merchant: MerchantId::from_u128(merchant),
+            quantity,
+            held_at: Timestamp::from_unix_ms(at),
+        }
+    }
+
+    #[test]
+    fn the_oldest_keep_what_they_hold_within_their_merchants_share() {
+        let on_hand = BTreeMap::from([(1, 20), (2, 20)]);
+        let shares = BTreeMap::from([(MerchantId::from_u128(1), 25)]);
+        let holds = [
+            unproven(3, 1, 1, 1, 30),
+            unproven(2, 1, 1, 2, 20),
+            unproven(1, 1, 1, 4, 10),
+            // Another merchant's, who has set no share.
+            unproven(4, 2, 2, 20, 5),
+        ];
+        assert_eq!(beyond_the_share(&on_hand, &shares, &holds), [OrderId::from_u128(2)], "4 + 2 > 5, 4 + 1 is not");
+        assert!(beyond_the_share(&on_hand, &BTreeMap::new(), &holds).is_empty(), "off by default");
+        let none = BTreeMap::from([(MerchantId::from_u128(1), 0)]);
+        assert_eq!(beyond_the_share(&on_hand, &none, &holds).len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_is_within_every_share_and_order_of_rows_does_not_matter(
+            (holds, shuffled) in proptest::collection::vec(
+                (1_u8..9, 1_u32..4, 1_i64..6), 0..20,
+            ).prop_flat_map(|holds| (Just(holds.clone()), Just(holds).prop_shuffle())),
+            share in 0_u8..=100,
+        ) {
+            // A SKU has one merchant, and an order one moment.
+            let read = |holds: Vec<(u8, SkuNo, i64)>| -> Vec<UnprovenHold> {
+                let hold = |(order, sku, quantity): (u8, SkuNo, i64)| {
+                    unproven(order.into(), sku, u128::from(sku % 2), quantity, i64::from(order % 4))
+                };
+                holds.into_iter().map(hold).collect()
+            };
+            let (holds, shuffled) = (read(holds), read(shuffled));
+            let on_hand = BTreeMap::from([(1, 10), (2, 10), (3, 3)]);
+            let shares = BTreeMap::from([(MerchantId::from_u128(1), share)]);
+            let beyond = beyond_the_share(&on_hand, &shares, &holds);
+            prop_assert_eq!(&beyond, &beyond_the_share(&on_hand, &shares, &shuffled));
+            let left: Vec<&UnprovenHold> = holds.iter().filter(|hold| !beyond.contains(&hold.order)).collect();
+            for (sku, all) in on_hand {
+                let held: i64 = left.iter().filter(|hold| hold.sku_no == sku).map(|hold| hold.quantity).sum();
+                prop_assert!(sku % 2 == 0 || held * 100 <= all * i64::from(share), "{held} of {all} within {share} %");
+            }
+            // Who lets go would not have fitted beside the older ones that stay.
+            let kept: Vec<UnprovenHold> = left.into_iter().copied().collect();
+            prop_assert!(beyond_the_share(&BTreeMap::from([(1, 10), (2, 10), (3, 3)]), &shares, &kept).is_empty());
+        }
     }
 
     #[test]

@@ -95,7 +95,7 @@ const ASKS: [(&str, &[&str]); 9] = [
     ("catalog", &["inventory", "pricing", "replicator"]),
     ("cart", &["catalog", "identity"]),
     ("pricing", &["cart", "catalog", "inventory"]),
-    ("inventory", &["order.v1.abandon", "catalog"]),
+    ("inventory", &["order.v1.abandon", "order.v1.unproven", "order.v1.let_go", "catalog"]),
     ("order", &["cart", "catalog", "identity", "inventory", "payment", "pricing"]),
     ("payment", &["order"]),
     ("replicator", &["catalog", "identity", "pricing"]),

@@ -15,11 +15,14 @@
 //! | `inventory.v1.{movements,locations}` | merchants, admins | who changed what is on hand, when and why, and where |
 //! | `inventory.v1.exceptions` | admins | what is promised beyond what was counted |
 //! | `inventory.v1.put_locations` | admins | locations |
+//! | `inventory.v1.{policies,set_policy}` | merchants, admins | how much orders may hold that nobody could pay so far |
 //!
-//! It asks `order.v1.abandon` about holds whose order never came, and tells `evt.inventory.v1.bands_changed`.
+//! It asks `order.v1.abandon` about holds whose order never came, `order.v1.{unproven,let_go}` for merchants that allow such
+//! orders a share only, and tells `evt.inventory.v1.bands_changed`.
 
 mod abandon;
 mod requests;
+mod shares;
 mod store;
 
 use bodega_platform::{
@@ -36,7 +39,7 @@ pub fn service() -> Service {
 }
 
 async fn start(context: Context) -> Result<Wiring, StartError> {
-    let asker = context.clone();
+    let (asker, sharer) = (context.clone(), context.clone());
     Ok(Wiring::new(&context)
         .on(context.clone(), requests::hold::hold)
         .on(context.clone(), requests::change::post)
@@ -49,5 +52,8 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(context.clone(), requests::read::movements)
         .on(context.clone(), requests::read::locations)
         .on(context.clone(), requests::exceptions::exceptions)
-        .background("abandon", move || abandon::run(asker.clone())))
+        .on(context.clone(), requests::policies::policies)
+        .on(context.clone(), requests::policies::set_policy)
+        .background("abandon", move || abandon::run(asker.clone()))
+        .background("shares", move || shares::run(sharer.clone())))
 }

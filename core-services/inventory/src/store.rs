@@ -2,6 +2,7 @@
 
 pub(crate) mod exceptions;
 pub(crate) mod movements;
+pub(crate) mod policies;
 
 use std::collections::BTreeMap;
 

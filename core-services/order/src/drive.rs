@@ -48,6 +48,7 @@ pub(crate) enum Told {
     Intent(Box<IntentState>),
     Hold(HoldState),
     RefundBegun,
+    LetGo,
 }
 
 impl Told {
@@ -57,6 +58,7 @@ impl Told {
             Told::Intent(intent) => Input::Intent(intent),
             Told::Hold(state) => Input::Hold(*state),
             Told::RefundBegun => Input::RefundBegun,
+            Told::LetGo => Input::LetGo,
         }
     }
 }
@@ -234,8 +236,12 @@ impl Writing {
         let who = match told {
             Told::Due => "service:order",
             Told::Intent(_) | Told::RefundBegun => "service:payment",
-            Told::Hold(_) => "service:inventory",
+            Told::Hold(_) | Told::LetGo => "service:inventory",
         };
+        if matches!(told, Told::LetGo) && outcome.saga.step != locked.saga.step {
+            let (order, who, data) = (locked.order, who.to_owned(), serde_json::json!({}));
+            self.history.push(Entry { order, what: "stock_share_exceeded", who, data });
+        }
         self.take(context, locked, outcome, who, now);
     }
 

@@ -15,6 +15,7 @@
 //! | `order.v1.{forget,forget_contact}` | identity, gateway | who ordered is forgotten; the order stays |
 //! | `order.v1.reinstate` | gateway | an ended order is made again with its late money |
 //! | `order.v1.abandon` | inventory | exists, or a tombstone makes sure it never will |
+//! | `order.v1.{unproven,let_go}` | inventory | orders whose first attempt to pay has ended, and that some of them expire |
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
 //! It asks `inventory.v1.{hold,post,void,unpost}`, `payment.v1.{open,state,capture,cancel,refund,attempt}` and
@@ -99,6 +100,8 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::exceptions::exceptions)
         .on(orders.clone(), requests::exceptions::close)
         .on(orders.clone(), requests::told::abandon)
+        .on(orders.clone(), requests::told::unproven)
+        .on(orders.clone(), requests::told::let_go)
         .on(orders.clone(), requests::told::payment_changed)
         .background("drive", move || drive::run(driver.clone()))
         .background("attempts", move || attempts::run(sweeper.clone()))

@@ -132,6 +132,8 @@ pub const OPERATIONS: &[Operation] = &[
     core("inventory.v1.locations", Caller::Merchant, RateClass::Read, Idempotency::Read),
     core("inventory.v1.movements", Caller::Merchant, RateClass::Read, Idempotency::Read),
     core("inventory.v1.put_locations", Caller::Admin, RateClass::Write, Idempotency::Natural),
+    core("inventory.v1.policies", Caller::Merchant, RateClass::Read, Idempotency::Read),
+    core("inventory.v1.set_policy", Caller::Merchant, RateClass::Write, Idempotency::Natural),
     internal("inventory.v1.hold", Idempotency::Natural),
     internal("inventory.v1.hold_of", Idempotency::Read),
     internal("inventory.v1.post", Idempotency::Natural),
@@ -156,6 +158,8 @@ pub const OPERATIONS: &[Operation] = &[
     core("order.v1.history", Caller::Shopper, RateClass::Read, Idempotency::Read),
     internal("order.v1.abandon", Idempotency::Natural),
     internal("order.v1.forget", Idempotency::Natural),
+    internal("order.v1.let_go", Idempotency::Natural),
+    internal("order.v1.unproven", Idempotency::Read),
     internal("order.v1.payment_changed", Idempotency::Natural),
     // payment
     core("payment.v1.balances", Caller::Admin, RateClass::Read, Idempotency::Read),

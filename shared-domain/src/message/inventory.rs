@@ -251,6 +251,53 @@ pub struct StockException {
     pub opened_at: Timestamp,
 }
 
+/// What merchants allow of their stock; those that never said anything allow all. Merchants see their own, admins all that
+/// were ever set.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    /// Only of this merchant, also when it never said anything.
+    #[serde(default)]
+    pub merchant: Option<MerchantId>,
+    /// Where to go on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// Says what a merchant allows of its stock.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPolicy {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Percent of what is on hand of a SKU that orders may hold together whose first attempt to pay has ended without
+    /// authorisation, at most 100; absent for all of it.
+    #[serde(default)]
+    pub unproven_share_max: Option<u8>,
+}
+
+/// What a merchant allows of its stock, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Percent, as in [`SetPolicy`].
+    pub unproven_share_max: Option<u8>,
+    /// Its last changes, newest first; none for the default that nobody ever changed.
+    pub changes: Vec<PolicyChange>,
+}
+
+/// Somebody said what a merchant allows of its stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChange {
+    /// Percent since then, as in [`SetPolicy`].
+    pub unproven_share_max: Option<u8>,
+    /// When.
+    pub at: Timestamp,
+    /// Who: an account's id.
+    pub who: String,
+}
+
 /// The hold of an order, for checks and dashboards.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HoldOf {
@@ -277,6 +324,8 @@ requests! {
     Locations => "inventory.v1.locations", Vec<Location>;
     Exceptions => "inventory.v1.exceptions", Page<StockException>;
     HoldOf => "inventory.v1.hold_of", HoldState;
+    Policies => "inventory.v1.policies", Page<Policy>;
+    SetPolicy => "inventory.v1.set_policy", Policy;
 }
 
 events! {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Done, Page, events, requests};
 use crate::{
     address::{Address, Contact},
-    id::{OrderId, ReturnId},
+    id::{MerchantId, OrderId, ReturnId},
     order::{OrderStatus, OrderView},
     principal::Owner,
     time::Timestamp,
@@ -232,6 +232,25 @@ pub enum AbandonVerdict {
     Abandoned,
 }
 
+/// Inventory asks: which orders with parts of these merchants may still be paid although their first attempt has ended
+/// without authorisation? Oldest first, at most [`UNPROVEN_MAX`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unproven {
+    /// The merchants in question.
+    pub merchants: Vec<MerchantId>,
+}
+
+/// Orders in one answer of [`Unproven`], and in one [`LetGo`].
+pub const UNPROVEN_MAX: usize = 1_000;
+
+/// Inventory asks: these orders shall not wait for a payment any longer. Those that may still be paid and are not being
+/// paid right now expire; what becomes of each, its saga decides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LetGo {
+    /// The orders.
+    pub orders: Vec<OrderId>,
+}
+
 /// Payment tells: facts of these orders' intents have changed. Asked until acknowledged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PaymentChanged {
@@ -321,6 +340,8 @@ requests! {
     ForgetContact => "order.v1.forget_contact", ContactForgotten;
     Reinstate => "order.v1.reinstate", OrderView;
     Abandon => "order.v1.abandon", Vec<AbandonVerdict>;
+    Unproven => "order.v1.unproven", Vec<OrderId>;
+    LetGo => "order.v1.let_go", Done;
     PaymentChanged => "order.v1.payment_changed", Done;
     History => "order.v1.history", Vec<HistoryEntry>;
     Exceptions => "order.v1.exceptions", Page<OrderException>;

@@ -73,6 +73,19 @@ fn an_expiring_order_closes_the_payment_before_it_gives_the_stock_back() {
 }
 
 #[test]
+fn an_order_lets_go_only_while_it_may_be_paid_and_money_on_its_way_still_buys() {
+    let paying = run(Saga::placed(at(0)), &Input::Intent(&intent(0, 0)), 0).saga;
+    let closing = run(paying, &Input::LetGo, 1);
+    assert_eq!((closing.saga.step, closing.command), (Step::Closing(End::Expired), Some(Command::CloseIntent)));
+    assert_eq!(run(closing.saga, &Input::Intent(&intent(100, 0)), 1).command, Some(Command::PostStock));
+    let posting = run(paying, &Input::Intent(&intent(100, 0)), 1).saga;
+    for busy in [Saga::placed(at(0)), posting, closing.saga] {
+        let same = run(busy, &Input::LetGo, 2);
+        assert_eq!((same.saga, same.command), (busy, None));
+    }
+}
+
+#[test]
 fn money_that_was_taken_before_anybody_paid_buys_whatever_was_called_off() {
     let taken = IntentState { cancelled: true, ..intent(100, 100) };
     let posting = run(Saga::placed(at(0)), &Input::Intent(&taken), 0);

@@ -110,6 +110,8 @@ endpoints! {
     Get "/api/v1/stock/movements" inventory::Movements [sku_nos: Numbers, merchant: Text, cursor: Text, limit: Number] "Who changed what is on hand, when and why";
     Get "/api/v1/stock/locations" inventory::Locations [] "Locations, in the order of their allocation";
     Post "/api/v1/stock/adjustments" inventory::Adjust [] "Changes what is on hand, all or nothing";
+    Get "/api/v1/stock/policies" inventory::Policies [merchant: Text, cursor: Text] "What merchants allow of their stock to orders that could not be paid so far";
+    Put "/api/v1/stock/policies" inventory::SetPolicy [] "Says which share of a merchant's stock such orders may hold";
     Put "/api/v1/stock/locations" inventory::PutLocations [] "Makes or renames locations";
 
     Get "/api/v1/orders" order::List [status: Text, all: Flag, cursor: Text, limit: Number] "Orders, newest first";

@@ -41,6 +41,7 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/orders/{order}"), read(desk, orders::show))
             .route(&at("/orders/{order}/reinstate"), write(desk, late::reinstate))
             .route(&at("/settings"), read(desk, settings::show).merge(write(desk, settings::change)))
+            .route(&at("/settings/stock"), write(desk, settings::change_share))
             .route(&at("/products"), read(desk, products::list))
             .route(&at("/products/{slug}"), read(desk, products::show).merge(write(desk, products::change)))
             .route(&at("/stock"), read(desk, stock::list).merge(write(desk, stock::adjust)))

@@ -1,4 +1,4 @@
-//! What merchants want done with money that comes too late.
+//! What merchants want done with money that comes too late, and what they allow of their stock.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use bodega_domain::{
     limits::TEXT_LINE_BYTES_MAX,
     message::{
         catalog::MerchantOf,
+        inventory,
         payment::{LateMoney, Policies, Policy, SetPolicy},
     },
 };
@@ -29,7 +30,11 @@ const fn words(choice: LateMoney) -> &'static str {
 }
 
 pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
-    let policies = visit.ask(Policies { merchant: None, cursor: visit.cursor() }).await?;
+    let (policies, stock) = tokio::join!(
+        visit.ask(Policies { merchant: None, cursor: visit.cursor() }),
+        visit.ask(inventory::Policies { merchant: None, cursor: visit.query("stock").map(str::to_owned) }),
+    );
+    let (policies, stock) = (policies?, stock?);
     let body = html! {
         section aria-labelledby="late" {
             h2 id="late" { "Money that comes too late" }
@@ -41,8 +46,85 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
             @if policies.items.is_empty() { p.empty { "No merchant has changed it: it goes back at once everywhere." } }
             (pager(&visit.at("/settings"), "", visit.cursor().is_some(), policies.next_cursor.as_deref()))
         }
+        section aria-labelledby="unproven" {
+            h2 id="unproven" { "Stock held by orders that could not be paid" }
+            p {
+                "A refused card does not end an order: its goods stay put aside for some minutes while the shopper tries another one. \
+                 With a share set, such orders hold no more than that of what is on hand of an article; the oldest keep theirs, the \
+                 others end at once. Without one they may hold all of it."
+            }
+            @if visit.is_admin() { (share_by_name(&visit)) }
+            @for policy in &stock.items { (share_card(&visit, policy)) }
+            @if stock.items.is_empty() { p.empty { "No merchant has set a share." } }
+            @if let Some(next) = &stock.next_cursor {
+                p { a href={ (visit.at("/settings?stock=")) (super::table::escape(next)) } { "More merchants" } }
+            }
+        }
     };
     Ok(Page::new("Settings", body))
+}
+
+fn share(id: &str, now: Option<u8>) -> Markup {
+    html! {
+        div.field {
+            label for=(id) { "Share in percent, empty for all" }
+            input id=(id) name="share" type="number" min="0" max="100" step="1" value=[now];
+        }
+    }
+}
+
+fn slug_field(id: &str) -> Markup {
+    html! {
+        div.field {
+            label for=(id) { "Merchant's short name" }
+            input id=(id) name="slug" required maxlength=(TEXT_LINE_BYTES_MAX) autocapitalize="none" spellcheck="false";
+        }
+    }
+}
+
+fn share_by_name(visit: &Visit) -> Markup {
+    html! {
+        form.sheet method="post" action=(visit.at("/settings/stock")) {
+            (slug_field("slug-of-share"))
+            (share("share-of-any", None))
+            button.button type="submit" { "Save" span.vh { " the share" } }
+        }
+    }
+}
+
+fn share_card(visit: &Visit, policy: &inventory::Policy) -> Markup {
+    let words = |share: Option<u8>| share.map_or_else(|| "all of it".to_owned(), |percent| format!("{percent} %"));
+    let changes = policy
+        .changes
+        .iter()
+        .map(|change| {
+            vec![html! { (words(change.unproven_share_max)) }, time(change.at), html! { code { (change.who) } }]
+        })
+        .collect();
+    html! {
+        article.card {
+            h3 { "Merchant " code { (policy.merchant) } }
+            form.sheet method="post" action=(visit.at("/settings/stock")) {
+                input type="hidden" name="merchant" value=(policy.merchant);
+                (share(&format!("share-{}", policy.merchant), policy.unproven_share_max))
+                button.button type="submit" { "Save" span.vh { " the share of " (policy.merchant) } }
+            }
+            (table("Last changes, newest first", &["Share", "When", "Who"], changes, "Never changed: they may hold all of it."))
+        }
+    }
+}
+
+pub(crate) async fn change_share(visit: Arc<Visit>) -> Result<Done, Failure> {
+    let unproven_share_max = match visit.form.text("share").trim() {
+        "" => None,
+        _ => Some(visit.form.parsed("share", "A whole number from 0 to 100, or nothing.")?),
+    };
+    let policy = visit.ask(inventory::SetPolicy { merchant: merchant(&visit).await?, unproven_share_max }).await?;
+    let said = match policy.unproven_share_max {
+        Some(percent) => format!("Saved: such orders hold {percent} % at most."),
+        None => "Saved: such orders may hold all of it.".to_owned(),
+    };
+    Ok(Done { to: visit.at("/settings"), said })
 }
 
 fn choice(id: &str, now: LateMoney) -> Markup {
@@ -60,10 +142,7 @@ fn choice(id: &str, now: LateMoney) -> Markup {
 fn by_name(visit: &Visit) -> Markup {
     html! {
         form.sheet method="post" action=(visit.at("/settings")) {
-            div.field {
-                label for="slug" { "Merchant's short name" }
-                input id="slug" name="slug" required maxlength=(TEXT_LINE_BYTES_MAX) autocapitalize="none" spellcheck="false";
-            }
+            (slug_field("slug"))
             (choice("late-of-any", LateMoney::default()))
             button.button type="submit" { "Save" }
         }

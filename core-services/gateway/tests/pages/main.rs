@@ -32,6 +32,7 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     sessions::a_form_that_was_open_too_long_leads_back_to_its_page(&shop).await;
     sessions::signing_out_ends_a_session_whose_access_token_has_run_out(&shop).await;
     settings::merchants_choose_what_becomes_of_their_late_money(&shop).await;
+    settings::merchants_choose_what_unpaid_orders_may_hold(&shop).await;
     settings::late_money_that_waits_is_shown_with_what_can_be_done(&shop).await;
     a_form_from_elsewhere_changes_nothing(&shop).await;
     forgotten::who_ordered_is_forgotten_once_the_order_has_ended(&shop).await;

@@ -45,6 +45,34 @@ pub(crate) async fn merchants_choose_what_becomes_of_their_late_money(shop: &Sho
     assert_eq!(chosen(shop, 1).await, ("refund".to_owned(), 2));
 }
 
+pub(crate) async fn merchants_choose_what_unpaid_orders_may_hold(shop: &Shop) {
+    let seller = Browser::signed_in(shop, "/merchant", MERCHANT).await;
+    let (own, other) = (MerchantId::from_u128(1), MerchantId::from_u128(2));
+    let chosen = async || {
+        let asked = bodega_domain::message::inventory::Policies { merchant: Some(own), cursor: None };
+        let policy = shop.core.ask(asked).await.unwrap().items.remove(0);
+        (policy.unproven_share_max, policy.changes.len())
+    };
+    assert_eq!(chosen().await, (None, 0));
+    for (share, kept) in [("", (None, 0)), ("15", (Some(15), 1)), ("15", (Some(15), 1)), ("", (None, 2))] {
+        let done = seller.post("/merchant/settings/stock", &[("merchant", &own.to_string()), ("share", share)]).await;
+        assert_eq!((done.status, done.location.as_str()), (303, "/merchant/settings"), "{}", done.body);
+        assert_eq!(chosen().await, kept, "after {share:?}");
+    }
+    for wrong in ["101", "-1", "half", "300"] {
+        let done = seller.post("/merchant/settings/stock", &[("merchant", &own.to_string()), ("share", wrong)]).await;
+        assert_eq!(done.status, 422, "{wrong}: {}", done.body);
+    }
+    let foreign = seller.post("/merchant/settings/stock", &[("merchant", &other.to_string()), ("share", "5")]).await;
+    assert_eq!(foreign.status, 403, "{}", foreign.body);
+    let admin = Browser::signed_in(shop, "/admin", ADMIN).await;
+    let done = admin.post("/admin/settings/stock", &[("slug", "s-1"), ("share", "100")]).await;
+    assert_eq!((done.status, chosen().await), (303, (Some(100), 3)), "{}", done.body);
+    let page = admin.get("/admin/settings").await.body;
+    assert!(page.contains("value=\"100\"") && page.contains("all of it"), "{page}");
+    admin.post("/admin/settings/stock", &[("slug", "s-1"), ("share", "")]).await;
+}
+
 /// The order itself is the business of the order service's tests: here a word of payment stands in its row.
 pub(crate) async fn late_money_that_waits_is_shown_with_what_can_be_done(shop: &Shop) {
     let pool = shop.core.pool("order").await;

@@ -20,7 +20,7 @@ use crate::store::{self, movements::MovementsQuery};
 const LOCATIONS_MAX: i64 = 1_000;
 
 /// Whose stock the asker may see; an empty list is everybody's.
-fn reads_of(principal: &Principal, wanted: Option<MerchantId>) -> Result<Vec<MerchantId>, Failure> {
+pub(super) fn reads_of(principal: &Principal, wanted: Option<MerchantId>) -> Result<Vec<MerchantId>, Failure> {
     let own: Vec<MerchantId> = principal.merchants().collect();
     let all = matches!(principal, Principal::Service) || principal.is_admin();
     match wanted {

@@ -2,10 +2,10 @@
 
 use bodega_domain::{
     Timestamp,
-    id::OrderId,
+    id::{MerchantId, OrderId},
     message::payment::OpenAsk,
     order::{OrderStatus, PaymentView},
-    saga::Saga,
+    saga::{Saga, Step},
 };
 use sqlx::{PgConnection, PgPool, Row as _, types::Json};
 use time::OffsetDateTime;
@@ -119,6 +119,26 @@ pub(crate) async fn lease(
     )
     .bind(OffsetDateTime::from(now))
     .bind(OffsetDateTime::from(until))
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().map(|id| OrderId::from_u128(id.as_u128())).collect())
+}
+
+/// Orders with parts of these merchants that may still be paid although their first attempt has ended without
+/// authorisation: it was refused, or another one followed. Oldest first.
+pub(crate) async fn unproven(pool: &PgPool, merchants: &[MerchantId], limit: i64) -> Result<Vec<OrderId>, sqlx::Error> {
+    // Index: saga_due, which holds only what is under way.
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select o.id from saga s join orders o on o.id = s.order_id
+         where s.due is not null and s.step = $2 and o.status = 'awaiting_payment'
+           and exists (select from order_part p where p.order_id = o.id and p.merchant = any($1))
+           and (o.payment ->> 'status' = 'refused'
+                or exists (select from attempt a where a.order_id = o.id and a.cause <> 'checkout'))
+         order by o.placed_at, o.id limit $3",
+    )
+    .bind(merchants.iter().map(|merchant| Uuid::from_u128(merchant.as_u128())).collect::<Vec<_>>())
+    .bind(Json(Step::Paying))
     .bind(limit)
     .fetch_all(pool)
     .await?;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn any_input() -> impl Strategy<Value = (u8, bool, i64, i64)> {
-    (0_u8..8, any::<bool>(), prop_oneof![Just(0_i64), Just(99), Just(100)], 0_i64..120)
+    (0_u8..9, any::<bool>(), prop_oneof![Just(0_i64), Just(99), Just(100)], 0_i64..120)
 }
 
 /// Where some inputs lead, and how late it is then.
@@ -19,6 +19,7 @@ fn walk(inputs: Vec<(u8, bool, i64, i64)>) -> (Saga, i64) {
             cancelled: flag && amount == 0,
             mismatch: flag && amount == 99,
             capture_failed: flag && amount == 100,
+            held_until: (flag && amount == 100).then_some(at(10_000)),
             ..intent(amount, if flag { amount } else { 0 })
         };
         let input = match kind {
@@ -27,6 +28,7 @@ fn walk(inputs: Vec<(u8, bool, i64, i64)>) -> (Saga, i64) {
             4 => Input::Hold(if flag { HoldState::Posted } else { HoldState::Voided }),
             5 => Input::RefundBegun,
             6 => Input::Cancel,
+            7 => Input::LetGo,
             _ => Input::PayAgain,
         };
         saga = saga.decide(&input, at(minutes)).map_or(saga, |outcome| outcome.saga);

@@ -2,17 +2,23 @@
 
 use bodega_domain::{
     Code,
-    message::order::{List, Pay, PaymentChoice},
+    id::MerchantId,
+    message::{
+        inventory::SetPolicy,
+        order::{List, Pay, PaymentChoice},
+    },
     order::OrderStatus,
     principal::Owner,
     quote::{self, BudgetUse},
 };
 use bodega_platform::sqlx;
 use bodega_test_core::code;
+use bodega_tests::eventually;
 
 use crate::{
+    payment::pay,
     place::futures_join,
-    shop::{BREAD, ON_HAND, Shop, WATER},
+    shop::{BREAD, LAMP, ON_HAND, Shop, WATER, history},
 };
 
 #[tokio::test]
@@ -205,5 +211,39 @@ async fn guests_of_one_address_share_their_attempts_and_those_who_pay_make_room(
     let refused = shop.place(&third, at(&quote, "k", "card_ok")).await;
     assert_eq!(code(&refused), Some(Code::TooManyUnpaid));
     shop.place(&third, shop.order(&quote, "k", "card_ok")).await.expect("from elsewhere");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn orders_that_could_not_be_paid_hold_no_more_than_their_merchant_allows() {
+    let shop = Shop::open().await;
+    let (first, second, third, paid) = (shop.guest(), shop.guest(), shop.guest(), shop.guest());
+    // A tenth of the thousand: room for the first one, not for the second beside it, and for the third again.
+    let policy = |share| SetPolicy { merchant: MerchantId::from_u128(1), unproven_share_max: share };
+    shop.core.ask(policy(Some(10))).await.unwrap();
+    let bought = shop.buy(&paid, &[(WATER, 300)], "k", "card_ok").await;
+    shop.until_status(&paid, bought.id, OrderStatus::Paid).await;
+    let kept = shop.buy(&first, &[(WATER, 80), (LAMP, 1)], "k", "card_refused").await;
+    let off = shop.buy(&second, &[(WATER, 80)], "k", "card_refused").await;
+    let small = shop.buy(&third, &[(WATER, 20)], "k", "card_refused").await;
+    shop.until_status(&second, off.id, OrderStatus::Expired).await;
+    let words = history(&shop, &second, off.id).await;
+    assert!(words.contains(&"stock_share_exceeded".to_owned()), "{words:?}");
+    eventually("its stock to be free", || async { (shop.level(WATER).await.pending == 100).then_some(()) }).await;
+    for (guest, order) in [(&first, &kept), (&third, &small)] {
+        let now = shop.get(guest, order.id).await;
+        assert_eq!(now.status, OrderStatus::AwaitingPayment, "{:?}", history(&shop, guest, order.id).await);
+    }
+    // Another card pays what was kept.
+    let again = pay(&kept, "again", "card_ok");
+    shop.core.ask_as(Some(&first.token), again).await.unwrap();
+    shop.until_status(&first, kept.id, OrderStatus::Paid).await;
+    // Without the share they may hold all that is left.
+    shop.core.ask(policy(None)).await.unwrap();
+    let all = shop.buy(&second, &[(WATER, 400)], "k2", "card_refused").await;
+    shop.core.ask(policy(Some(100))).await.unwrap();
+    let more = shop.buy(&shop.guest(), &[(WATER, 1)], "k", "card_ok").await;
+    assert!(more.totals.total.amount() > 0);
+    assert_eq!(shop.get(&second, all.id).await.status, OrderStatus::AwaitingPayment);
     shop.close().await;
 }

@@ -14,7 +14,7 @@ use bodega_tests::eventually;
 
 use crate::shop::{BREAD, Guest, ON_HAND, Shop, WATER};
 
-fn pay(order: &bodega_domain::order::OrderView, key: &str, method: &str) -> Pay {
+pub(crate) fn pay(order: &bodega_domain::order::OrderView, key: &str, method: &str) -> Pay {
     Pay {
         order: order.id,
         key: key.into(),
