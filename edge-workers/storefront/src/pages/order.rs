@@ -200,6 +200,7 @@ fn next_action(url: &str) -> Markup {
 
 fn facts(order: &OrderView) -> Markup {
     let payment = match order.payment.status {
+        _ if order.payment.held_until.is_some() => "came too late",
         PaymentStatus::Pending => "not answered yet",
         PaymentStatus::RequiresAction => "waits for you",
         PaymentStatus::Processing => "being worked on",
