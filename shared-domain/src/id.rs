@@ -139,6 +139,12 @@ ids! {
     EventId = "evt";
     /// A return of goods.
     ReturnId = "ret";
+    /// Goods of an order that leave the house together.
+    ShipmentId = "shp";
+    /// Lines of an order that are called off together.
+    CancellationId = "cnl";
+    /// A mail.
+    MailId = "eml";
     /// One request through the whole system.
     RequestId = "req";
     /// A stock movement.

@@ -7,6 +7,7 @@
 //! | money taken that nobody asked for | `provider_clearing` | `customer_unapplied` |
 //! | it is asked for after all | `customer_unapplied` | `merchant_payable`, `tax_payable`, `platform_fee` |
 //! | money given back | what it was credited to | `provider_clearing` |
+//! | … out of one merchant's sale | that merchant's accounts | `provider_clearing` |
 //! | a dispute | `dispute_receivable` | `provider_clearing` |
 //! | … and the payout waits | `merchant_payable` | `merchant_held` |
 //! | the provider's fee | `provider_fees` | `provider_clearing` |
@@ -17,6 +18,10 @@ use crate::{
     id::MerchantId,
     money::{Currency, Money, MoneyError},
 };
+
+mod giving;
+
+pub use giving::Giving;
 
 /// An account of the ledger. Those of merchants are kept apart by merchant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,8 +94,10 @@ pub enum Reason {
     LatePayment,
     /// Late money that became an order's after all.
     Applied,
-    /// Money given back.
+    /// Money given back, by all in proportion.
     Refund,
+    /// Money given back out of one merchant's sale.
+    PartRefund,
     /// The shopper's bank took it back.
     Dispute,
     /// What the provider kept.
@@ -106,6 +113,7 @@ impl Reason {
             Reason::LatePayment => "late_payment",
             Reason::Applied => "applied",
             Reason::Refund => "refund",
+            Reason::PartRefund => "part_refund",
             Reason::Dispute => "dispute",
             Reason::ProviderFee => "provider_fee",
         }
@@ -203,7 +211,8 @@ pub type Held = BTreeMap<(Account, MerchantId), i64>;
 /// Writes what is new: the transfers that bring the books from `booked` to `known`, and what is booked then.
 ///
 /// Money that was taken is the order's as far as the order asked for it; the rest is unapplied. What is given back comes
-/// out of unapplied money first, then out of every account in proportion to what it `held`. Nothing new, no transfers.
+/// out of unapplied money first, then out of the sale of the merchant whose refund it is, then out of every account in
+/// proportion to what it `held`. `giving` may be left empty when no refund moved. Nothing new, no transfers.
 #[must_use]
 pub fn book(
     shares: &[MerchantShare],
@@ -211,6 +220,7 @@ pub fn book(
     booked: Booked,
     known: Known,
     held: Held,
+    giving: &Giving,
 ) -> (Vec<Transfer>, Booked) {
     let mut writer = Writer { currency, held, transfers: Vec::new() };
     let mut next = booked;
@@ -227,9 +237,9 @@ pub fn book(
     let returned = (known.refunded.min(next.captured) - booked.refunded).max(0);
     let nobodys = returned.min(next.unapplied());
     writer.push(Account::CustomerUnapplied, Account::ProviderClearing, nobodys, None, Reason::Refund);
-    writer.give_back(returned - nobodys);
     next.refunded += returned;
     next.applied_refunded += returned - nobodys;
+    writer.give_back(giving, next, returned - nobodys);
 
     let wanted = (asked - next.applied).max(0).min(next.unapplied());
     writer.credit_shares(Account::CustomerUnapplied, shares, next.applied, wanted, Reason::Applied);
@@ -243,6 +253,9 @@ pub fn book(
     }
     (writer.transfers, next)
 }
+
+/// An account of [`Held`].
+type Entry<'a> = (&'a (Account, MerchantId), &'a i64);
 
 struct Writer {
     currency: Currency,
@@ -280,15 +293,46 @@ impl Writer {
         }
     }
 
-    /// Takes from every account of a merchant in proportion to what it holds.
-    fn give_back(&mut self, amount: i64) {
-        let holders: Vec<_> =
-            self.held.iter().filter(|(_, held)| **held > 0).map(|(key, held)| (*key, *held)).collect();
-        let Ok(whole) = Money::new(amount, self.currency) else { return };
-        let weights: Vec<i64> = holders.iter().map(|(_, held)| *held).collect();
-        for (((account, merchant), _), part) in holders.into_iter().zip(whole.split(&weights)) {
-            self.push(account, Account::ProviderClearing, part.amount(), Some(merchant), Reason::Refund);
+    /// Brings what each merchant gave alone to what it owes, and what all gave together to the rest. What was given for
+    /// somebody else comes back first.
+    fn give_back(&mut self, giving: &Giving, booked: Booked, amount: i64) {
+        let owed = giving.owed(booked.refunded - booked.applied_refunded, booked.applied_refunded);
+        let rest = amount - owed.values().sum::<i64>();
+        for (merchant, owed) in &owed {
+            let own = giving.alone.iter().filter(|((_, of), _)| of == merchant);
+            self.take_back(own, -owed, Reason::PartRefund);
         }
+        self.take_back(giving.together.iter(), -rest, Reason::Refund);
+        for (merchant, owed) in owed {
+            let there = self.give(owed, |of| of == merchant, Reason::PartRefund);
+            // What a merchant does not hold it owes: another one never pays for it.
+            let (debit, credit) = (Account::MerchantPayable, Account::ProviderClearing);
+            self.push(debit, credit, owed - there, Some(merchant), Reason::PartRefund);
+        }
+        self.give(rest, |_| true, Reason::Refund);
+    }
+
+    /// Takes from these merchants' accounts, in proportion to what they hold, as much as they do. Gives how much.
+    fn give(&mut self, amount: i64, of: impl Fn(MerchantId) -> bool, reason: Reason) -> i64 {
+        let holders = self.held.iter().filter(|((_, merchant), held)| **held > 0 && of(*merchant));
+        let there = amount.min(holders.clone().map(|(_, held)| held).sum());
+        for ((account, merchant), part) in self.split(there, holders) {
+            self.push(account, Account::ProviderClearing, part, Some(merchant), reason);
+        }
+        there
+    }
+
+    /// Returns to accounts what they gave for somebody else, in proportion to what they gave.
+    fn take_back<'a>(&mut self, gave: impl Iterator<Item = Entry<'a>>, amount: i64, reason: Reason) {
+        for ((account, merchant), part) in self.split(amount, gave) {
+            self.push(Account::ProviderClearing, account, part, Some(merchant), reason);
+        }
+    }
+
+    fn split<'a>(&self, amount: i64, among: impl Iterator<Item = Entry<'a>>) -> Vec<((Account, MerchantId), i64)> {
+        let (accounts, weights): (Vec<_>, Vec<_>) = among.unzip();
+        let Ok(whole) = Money::new(amount, self.currency) else { return Vec::new() };
+        accounts.into_iter().copied().zip(whole.split(&weights).into_iter().map(Money::amount)).collect()
     }
 
     fn hold_payouts(&mut self) {
@@ -328,129 +372,4 @@ pub fn held<'a>(transfers: impl IntoIterator<Item = &'a Transfer>) -> Held {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const EUR: Currency = Currency::EUR;
-
-    fn share(merchant: u128, net: i64, tax: i64) -> MerchantShare {
-        let money = |amount| Money::new(amount, EUR).unwrap();
-        MerchantShare::new(MerchantId::from_u128(merchant), money(net), money(tax), 500).unwrap()
-    }
-
-    fn of(transfers: &[Transfer], account: Account) -> i64 {
-        balances(transfers).iter().filter(|(key, _)| key.0 == account).map(|(_, balance)| balance).sum()
-    }
-
-    /// Books step by step and gives back all transfers.
-    fn run(shares: &[MerchantShare], steps: &[Known]) -> (Vec<Transfer>, Booked) {
-        let (mut all, mut booked) = (Vec::new(), Booked::default());
-        for known in steps {
-            let (transfers, next) = book(shares, EUR, booked, *known, held(&all));
-            all.extend(transfers);
-            booked = next;
-        }
-        (all, booked)
-    }
-
-    #[test]
-    fn a_capture_goes_to_merchants_tax_and_fee() {
-        let shares = [share(1, 1_000, 190), share(2, 500, 35)];
-        let (transfers, _) = run(&shares, &[Known { captured: 1_725, asked: 1_725, ..Known::default() }]);
-        let balances = balances(&transfers);
-        let of = |account, merchant| balances[&(account, Some(MerchantId::from_u128(merchant)), EUR)];
-        assert_eq!(of(Account::MerchantPayable, 1), -950);
-        assert_eq!(of(Account::TaxPayable, 1), -190);
-        assert_eq!(of(Account::PlatformFee, 1), -50);
-        assert_eq!(of(Account::MerchantPayable, 2), -475);
-        assert_eq!(balances[&(Account::ProviderClearing, None, EUR)], 1_725);
-    }
-
-    #[test]
-    fn money_that_nobody_asked_for_is_unapplied_until_it_is_given_back_or_asked_for() {
-        let shares = [share(1, 1_000, 0)];
-        let late = Known { captured: 1_000, ..Known::default() };
-        let (transfers, booked) = run(&shares, &[late]);
-        assert_eq!((of(&transfers, Account::CustomerUnapplied), booked.unapplied()), (-1_000, 1_000));
-        let (transfers, _) = run(&shares, &[late, Known { refunded: 1_000, ..late }]);
-        assert!(balances(&transfers).values().all(|balance| *balance == 0));
-        let (transfers, _) = run(&shares, &[late, Known { asked: 1_000, ..late }]);
-        assert_eq!((of(&transfers, Account::CustomerUnapplied), of(&transfers, Account::MerchantPayable)), (0, -950));
-    }
-
-    #[test]
-    fn a_dispute_holds_the_payout() {
-        let shares = [share(1, 1_000, 100)];
-        let paid = Known { captured: 1_100, asked: 1_100, ..Known::default() };
-        let (transfers, _) = run(&shares, &[paid, Known { disputed: 1_100, ..paid }]);
-        assert_eq!(of(&transfers, Account::MerchantPayable), 0);
-        assert_eq!(of(&transfers, Account::MerchantHeld), -950);
-        assert_eq!(of(&transfers, Account::ProviderClearing), 0);
-        assert_eq!(of(&transfers, Account::DisputeReceivable), 1_100);
-    }
-
-    #[test]
-    fn account_names_are_read_back() {
-        for account in Account::ALL {
-            assert_eq!(Account::parse(account.as_str()), Some(account));
-        }
-    }
-
-    fn shares() -> impl Strategy<Value = Vec<MerchantShare>> {
-        proptest::collection::vec((0_i64..500, 0_i64..100), 1..4)
-            .prop_map(|parts| (1_u128..).zip(parts).map(|(merchant, (net, tax))| share(merchant, net, tax)).collect())
-    }
-
-    /// Steps that grow, as facts do: refunded ≤ captured.
-    fn steps() -> impl Strategy<Value = Vec<Known>> {
-        proptest::collection::vec((0_i64..300, 0_i64..200, 0_i64..300, 0_i64..100), 1..10).prop_map(|raises| {
-            let mut known = Known::default();
-            raises
-                .into_iter()
-                .map(|(captured, refunded, asked, disputed)| {
-                    known.captured += captured;
-                    known.refunded = (known.refunded + refunded).min(known.captured);
-                    known.asked += asked;
-                    known.disputed += disputed;
-                    known
-                })
-                .collect()
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn the_books_balance_and_agree_with_what_is_known(shares in shares(), steps in steps()) {
-            let (transfers, booked) = run(&shares, &steps);
-            let last = steps[steps.len() - 1];
-            prop_assert_eq!(balances(&transfers).values().sum::<i64>(), 0);
-            prop_assert!(transfers.iter().all(|transfer| transfer.amount.amount() > 0));
-            prop_assert_eq!(of(&transfers, Account::ProviderClearing), last.captured - last.refunded - last.disputed);
-            prop_assert_eq!(of(&transfers, Account::CustomerUnapplied), -booked.unapplied());
-            prop_assert!(booked.unapplied() >= 0);
-            let held: i64 = held(&transfers).values().sum();
-            prop_assert_eq!(held, booked.applied - booked.applied_refunded);
-            prop_assert!(super::held(&transfers).values().all(|held| *held >= 0));
-        }
-
-        #[test]
-        fn saying_it_again_books_nothing(shares in shares(), steps in steps()) {
-            let (transfers, booked) = run(&shares, &steps);
-            let last = steps[steps.len() - 1];
-            let (again, same) = book(&shares, EUR, booked, last, held(&transfers));
-            prop_assert!(again.is_empty(), "{again:?}");
-            prop_assert_eq!(booked, same);
-        }
-
-        #[test]
-        fn without_refunds_one_step_and_many_end_in_the_same_balances(shares in shares(), steps in steps()) {
-            let steps: Vec<_> = steps.into_iter().map(|known| Known { refunded: 0, disputed: 0, ..known }).collect();
-            let settled = |mut books: BTreeMap<_, i64>| { books.retain(|_, balance| *balance != 0); books };
-            let many = settled(balances(&run(&shares, &steps).0));
-            let one = settled(balances(&run(&shares, &steps[steps.len() - 1..]).0));
-            prop_assert_eq!(many, one);
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ pub mod cart;
 pub mod catalog;
 pub mod event;
 pub mod failure;
+pub mod fulfilment;
 pub mod id;
 pub mod ledger;
 pub mod limits;

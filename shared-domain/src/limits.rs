@@ -55,6 +55,8 @@ pub const PAYMENT_DEADLINE_ATTEMPTED_MIN: i64 = 15;
 pub const PAYMENT_DEADLINE_CHALLENGE_MIN: i64 = 30;
 /// Hours of a provider's silence after which an expiring order gives its stock back.
 pub const PROVIDER_SILENCE_HOURS: i64 = 6;
+/// Days after the arrival of an order's last parcel for which its goods may be sent back; then it is completed.
+pub const RETURN_DAYS: i64 = 30;
 /// Days for which a guest's order link works.
 pub const ORDER_LINK_DAYS: i64 = 90;
 /// E-mails that may be told through an order link within [`LINK_WRONG_EMAILS_MIN`] before it listens no more.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{MerchantId, OrderId},
+    fulfilment::Units,
+    id::{MerchantId, OrderId, ReturnId, ShipmentId},
     money::Money,
     quote::{QuoteLine, Totals},
     time::Timestamp,
@@ -151,6 +152,121 @@ pub struct OrderPart {
     pub fulfilment: Fulfilment,
 }
 
+/// A line of an order: what was quoted, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// As it was ordered.
+    #[serde(flatten)]
+    pub quoted: QuoteLine,
+    /// Where its units are; absent as long as nothing has happened to any.
+    #[serde(default, skip_serializing_if = "Units::untouched")]
+    pub units: Units,
+}
+
+impl core::ops::Deref for OrderLine {
+    type Target = QuoteLine;
+
+    fn deref(&self) -> &QuoteLine {
+        &self.quoted
+    }
+}
+
+impl From<QuoteLine> for OrderLine {
+    fn from(quoted: QuoteLine) -> Self {
+        Self { quoted, units: Units::default() }
+    }
+}
+
+/// Where a shipment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShipmentState {
+    /// Its stock is being taken out of the books.
+    Preparing,
+    /// It has left.
+    Shipped,
+    /// It has arrived.
+    Delivered,
+    /// It did not come about.
+    Failed,
+}
+
+/// Goods of one merchant that leave the house together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShipmentView {
+    /// `shp_…`.
+    pub id: ShipmentId,
+    /// Whose goods.
+    pub merchant: MerchantId,
+    /// SKU and quantity.
+    pub lines: Vec<(String, u32)>,
+    /// Where it is.
+    pub state: ShipmentState,
+    /// Who carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    /// By which number the carrier tells where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
+    /// When it left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipped_at: Option<Timestamp>,
+    /// When it arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// Where a return is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnState {
+    /// The buyer asks for it.
+    Requested,
+    /// The buyer may send the goods back.
+    Approved,
+    /// The buyer may not.
+    Refused,
+    /// The goods are here; money and stock are being put right.
+    Receiving,
+    /// Done: the money is on its way back.
+    Received,
+}
+
+impl ReturnState {
+    /// As stored and sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ReturnState::Requested => "requested",
+            ReturnState::Approved => "approved",
+            ReturnState::Refused => "refused",
+            ReturnState::Receiving => "receiving",
+            ReturnState::Received => "received",
+        }
+    }
+}
+
+/// Goods of one merchant that the buyer sends back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnView {
+    /// `ret_…`.
+    pub id: ReturnId,
+    /// Whose goods.
+    pub merchant: MerchantId,
+    /// SKU and quantity: as asked for, and as received once it is.
+    pub lines: Vec<(String, u32)>,
+    /// Where it is.
+    pub state: ReturnState,
+    /// Why: one of [`crate::message::order::RETURN_REASONS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// What goes back for it, once it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<Money>,
+}
+
 /// An order as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderView {
@@ -166,14 +282,20 @@ pub struct OrderView {
     pub fulfilment: Fulfilment,
     /// What is coming back.
     pub returns: Returns,
-    /// What was bought.
-    pub lines: Vec<QuoteLine>,
+    /// What was bought, and what became of it.
+    pub lines: Vec<OrderLine>,
     /// What it costs.
     pub totals: Totals,
     /// One a merchant.
     pub parts: Vec<OrderPart>,
     /// How it is paid.
     pub payment: PaymentView,
+    /// What was sent, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shipments: Vec<ShipmentView>,
+    /// What the buyer sends back, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub return_requests: Vec<ReturnView>,
     /// Relative address of the guest's secret link, for its owner only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,

@@ -14,6 +14,8 @@
 //!                             Ended (cancelled, expired) ◀────────── Releasing
 //! ```
 
+pub mod table;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{

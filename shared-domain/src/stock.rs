@@ -3,6 +3,8 @@
 //! A hold is pending, then posted or voided. `pending + posted ≤ on hand + short` is a CHECK of the database; no hold
 //! raises `short`. Only the order decides that a hold is void, never a clock.
 
+pub mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{

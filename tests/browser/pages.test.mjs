@@ -116,7 +116,7 @@ const DOOR = { searches: [0, 0], navs: [0, 0] };
 const DESK = { searches: [0, 1], navs: [1, 9] };
 
 for (const [desk, role, own] of [
-  ["/admin", "admin", ["/products/country-sourdough", "/services"]],
+  ["/admin", "admin", ["/products/country-sourdough", "/services", "/sagas"]],
   ["/merchant", "merchant", ["/products/vine-tomatoes"]],
 ]) {
   story(`pages of the desk at ${desk}: names, landmarks, colours, sizes, no sideways scrolling`, async (enter) => {
@@ -138,7 +138,7 @@ for (const [desk, role, own] of [
     await clerk.signInAtDesk(login.email, login.password);
     assert.equal(new URL(clerk.page.url()).pathname, `${desk}/orders`, "on to where they wanted to go");
 
-    for (const path of ["", "/orders", "/products", "/stock", "/plugins", ...own]) {
+    for (const path of ["", "/orders", "/returns", "/products", "/stock", "/plugins", ...own]) {
       await clerk.open(`${desk}${path}`);
       await judge(clerk, `${desk}${path}`, found, DESK);
     }

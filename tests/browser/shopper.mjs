@@ -18,7 +18,13 @@ const LOOK_EVERY_MS = 100;
 
 const card = JSON.parse(readFileSync(process.env.BODEGA_BROWSER_CARD, "utf8"));
 /** Addresses of the shop under test. */
-export const shop = { storefront: card.edges[0], gateway: card.gateway, simulator: card.simulator, logins: card.logins };
+export const shop = {
+  storefront: card.edges[0],
+  gateway: card.gateway,
+  simulator: card.simulator,
+  mailCatcher: card.mail_catcher,
+  logins: card.logins,
+};
 
 let browser;
 after(async () => {

@@ -24,6 +24,7 @@ pub struct OpenShop {
     edges: Vec<String>,
     gateway: String,
     simulator: String,
+    mail_catcher: String,
 }
 
 impl OpenShop {
@@ -75,7 +76,13 @@ impl OpenShop {
         if cloudflare {
             urls.insert(0, url(ports.cloudflare));
         }
-        Ok(Self { shop: Mutex::new(shop), edges: urls, gateway: url(ports.gateway), simulator: url(ports.simulator) })
+        Ok(Self {
+            shop: Mutex::new(shop),
+            edges: urls,
+            gateway: url(ports.gateway),
+            simulator: url(ports.simulator),
+            mail_catcher: url(ports.mail_catcher),
+        })
     }
 
     /// The address of an edge, from 0.
@@ -94,6 +101,12 @@ impl OpenShop {
     #[must_use]
     pub fn simulator(&self) -> &str {
         &self.simulator
+    }
+
+    /// The address of the mail catcher: `GET /api/mails?to=ADDRESS` has the mails of the shop.
+    #[must_use]
+    pub fn mail_catcher(&self) -> &str {
+        &self.mail_catcher
     }
 
     /// Processes and files. Do not hold it across an `await`.

@@ -12,6 +12,7 @@ pub(crate) fn all() -> Vec<Service> {
         bodega_payment::service(),
         bodega_order::service(),
         bodega_cart::service(),
+        bodega_notification::service(),
         bodega_replicator::service(),
         bodega_gateway::service(),
     ]

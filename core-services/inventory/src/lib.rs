@@ -9,7 +9,10 @@
 //! | `inventory.v1.hold` | order | stock for a batch of orders, pending |
 //! | `inventory.v1.post` | order | pending becomes posted |
 //! | `inventory.v1.void` | order | pending is given back; posted stays |
-//! | `inventory.v1.unpost` | order | pending or posted is given back |
+//! | `inventory.v1.unpost` | order | pending or posted is given back, less what left the house |
+//! | `inventory.v1.ship` | order | goods of a posted hold leave the house: on hand and posted fall together |
+//! | `inventory.v1.unship` | order | a shipment comes back, or never comes |
+//! | `inventory.v1.release` | order | units of a posted hold are given back |
 //! | `inventory.v1.hold_of` | checks | the state of a hold |
 //! | `inventory.v1.{adjust,levels}` | merchants, admins | counts and what they come to |
 //! | `inventory.v1.{movements,locations}` | merchants, admins | who changed what is on hand, when and why, and where |
@@ -46,6 +49,9 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(context.clone(), requests::change::void)
         .on(context.clone(), requests::change::unpost)
         .on(context.clone(), requests::change::hold_of)
+        .on(context.clone(), requests::parts::ship)
+        .on(context.clone(), requests::parts::unship)
+        .on(context.clone(), requests::parts::release)
         .on(context.clone(), requests::adjust::adjust)
         .on(context.clone(), requests::adjust::put_locations)
         .on(context.clone(), requests::read::levels)

@@ -4,6 +4,7 @@ pub(crate) mod adjust;
 pub(crate) mod change;
 pub(crate) mod exceptions;
 pub(crate) mod hold;
+pub(crate) mod parts;
 pub(crate) mod policies;
 pub(crate) mod read;
 

@@ -1,7 +1,9 @@
-//! All SQL of inventory. Lock order everywhere: stock rows by (SKU, location), then holds by order.
+//! All SQL of inventory. Lock order everywhere: stock rows by (SKU, location), then holds by order, then
+//! their parts.
 
 pub(crate) mod exceptions;
 pub(crate) mod movements;
+pub(crate) mod parts;
 pub(crate) mod policies;
 
 use std::collections::BTreeMap;
@@ -62,6 +64,20 @@ const fn band_of(number: i16) -> Band {
     }
 }
 
+fn stock_row(row: &PgRow) -> Result<StockRow, sqlx::Error> {
+    Ok(StockRow {
+        sku_no: decode_sku(row, "sku_no")?,
+        location: LocationId::from_u128(row.try_get::<Uuid, _>("location")?.as_u128()),
+        priority: row.try_get("priority")?,
+        merchant: MerchantId::from_u128(row.try_get::<Uuid, _>("merchant")?.as_u128()),
+        on_hand: row.try_get("on_hand")?,
+        pending: row.try_get("pending")?,
+        posted: row.try_get("posted")?,
+        short: row.try_get("short")?,
+        safety: row.try_get("safety")?,
+    })
+}
+
 /// Locks all stock rows of these SKUs, in one order, and reads them as they are under the lock.
 pub(crate) async fn lock_stock(tx: &mut PgConnection, skus: &[SkuNo]) -> Result<Vec<StockRow>, sqlx::Error> {
     let skus: Vec<i64> = skus.iter().map(|sku| i64::from(*sku)).collect();
@@ -75,21 +91,24 @@ pub(crate) async fn lock_stock(tx: &mut PgConnection, skus: &[SkuNo]) -> Result<
     .bind(skus)
     .fetch_all(tx)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(StockRow {
-                sku_no: decode_sku(row, "sku_no")?,
-                location: LocationId::from_u128(row.try_get::<Uuid, _>("location")?.as_u128()),
-                priority: row.try_get("priority")?,
-                merchant: MerchantId::from_u128(row.try_get::<Uuid, _>("merchant")?.as_u128()),
-                on_hand: row.try_get("on_hand")?,
-                pending: row.try_get("pending")?,
-                posted: row.try_get("posted")?,
-                short: row.try_get("short")?,
-                safety: row.try_get("safety")?,
-            })
-        })
-        .collect()
+    rows.iter().map(stock_row).collect()
+}
+
+/// As [`lock_stock`], of all SKUs that these orders hold. A hold that comes while this waits is not among them.
+pub(crate) async fn lock_stock_of(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<StockRow>, sqlx::Error> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| uuid(order.as_u128())).collect();
+    // An array, read once: both primary keys serve it.
+    let rows = sqlx::query(
+        "select s.sku_no, s.location, s.merchant, s.on_hand, s.pending, s.posted, s.short, s.safety, l.priority
+         from stock s join location l on l.id = s.location
+         where s.sku_no = any(array(select distinct sku_no from hold_line where order_id = any($1)))
+         order by s.sku_no, s.location
+         for update of s",
+    )
+    .bind(ids)
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(stock_row).collect()
 }
 
 /// The states of these orders' holds; an order without one is absent. Read after the stock lock, in its own statement.
@@ -151,14 +170,16 @@ pub(crate) async fn insert_holds(
     Ok(usize::try_from(new).unwrap_or(usize::MAX))
 }
 
-/// The lines of these orders' holds. They never change, so no lock is needed.
+/// What is left in these orders' holds, line by line. Read after the lock of the holds, in its own statement.
 pub(crate) async fn hold_lines(tx: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<Allocation>, sqlx::Error> {
     let ids: Vec<Uuid> = orders.iter().map(|order| uuid(order.as_u128())).collect();
-    let rows =
-        sqlx::query("select order_id, sku_no, location, merchant, quantity from hold_line where order_id = any($1)")
-            .bind(ids)
-            .fetch_all(tx)
-            .await?;
+    let rows = sqlx::query(
+        "select order_id, sku_no, location, merchant, quantity - shipped - released as quantity
+         from hold_line where order_id = any($1) and quantity > shipped + released",
+    )
+    .bind(ids)
+    .fetch_all(tx)
+    .await?;
     rows.iter()
         .map(|row| {
             Ok(Allocation {

@@ -268,7 +268,14 @@ impl Writing {
         }
         locked.saga = after;
         // Money on its way back changes no status: a paid order stays paid, one that was never paid is not paid now.
-        let status = if matches!(after.step, Step::Refunding(_)) { locked.status } else { after.status() };
+        let status = match (after.step, locked.status) {
+            (Step::Refunding(_), status) => status,
+            // Paid it stays, however far its goods are.
+            (Step::Settled, status @ (OrderStatus::InFulfilment | OrderStatus::Delivered | OrderStatus::Completed)) => {
+                status
+            }
+            _ => after.status(),
+        };
         self.follow_status(context, locked, status);
         if let Some(command) = outcome.command {
             self.commands.insert(order, command);
@@ -408,8 +415,13 @@ async fn ask(
         Command::Refund => {
             let mut begun = Vec::new();
             for order in asked {
-                let refund =
-                    Refund { order, amount: None, key: format!("cancel:{order}"), reason: "cancelled".to_owned() };
+                let refund = Refund {
+                    order,
+                    amount: None,
+                    merchant: None,
+                    key: format!("cancel:{order}"),
+                    reason: "cancelled".to_owned(),
+                };
                 match bus.request(&refund, request_context).await {
                     Ok(_) => begun.push((order, Told::RefundBegun)),
                     Err(error) => tracing::warn!(%error, %order, "the refund is asked for again later"),

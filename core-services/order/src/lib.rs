@@ -9,7 +9,11 @@
 //! | `order.v1.place` | edges | hold → commit → intent, in batches |
 //! | `order.v1.outcome` | edges | what became of an idempotency key |
 //! | `order.v1.{get,list,history}` | edges, gateway | reads |
+//! | `order.v1.mailing` | notification | whom to tell, and what |
 //! | `order.v1.{pay,cancel,return}` | edges, gateway | the shopper's commands |
+//! | `order.v1.{delivery,ship,track,deliver}` | gateway | where it goes, and that it went |
+//! | `order.v1.{returns,decide_return,receive_return}` | gateway | goods that come back |
+//! | `order.v1.{sagas,nudge_saga}` | gateway | sagas under way, and those that wait for a person |
 //! | `order.v1.{open_link,renew_link,cancel_by_link,adopt}` | edges, gateway | a guest's secret link, and a guest who signs in |
 //! | `order.v1.{exceptions,close_exception}` | gateway | what a person has to look at, and that somebody has |
 //! | `order.v1.{forget,forget_contact}` | identity, gateway | who ordered is forgotten; the order stays |
@@ -18,15 +22,18 @@
 //! | `order.v1.{unproven,let_go}` | inventory | orders whose first attempt to pay has ended, and that some of them expire |
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
-//! It asks `inventory.v1.{hold,post,void,unpost}`, `payment.v1.{open,state,capture,cancel,refund,attempt}` and
-//! `identity.v1.email_digest`, and tells `evt.order.v1.{placed,status_changed}`.
+//! It asks `inventory.v1.{hold,post,void,unpost,ship,unship,release,adjust,locations}`,
+//! `payment.v1.{open,state,capture,cancel,refund,attempt}` and `identity.v1.email_digest`, and tells
+//! `evt.order.v1.{placed,status_changed,shipped,delivered,lines_cancelled,return_changed}`.
 
 mod attempts;
+mod complete;
 mod content;
 mod drive;
 mod forget;
 mod place;
 mod requests;
+mod runs;
 mod store;
 mod waiters;
 
@@ -76,7 +83,8 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         let sagas = writer.clone();
         async move { place::place_batch(&sagas, jobs).await }
     });
-    let driver = sagas.clone();
+    let (driver, leader) = (sagas.clone(), sagas.clone());
+    let completer = context.clone();
     let sweeper = context.clone();
     let forgetter = context.clone();
     let (looker, waiters) = (context.clone(), sagas.waiters.clone());
@@ -87,13 +95,23 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::read::get)
         .on(orders.clone(), requests::read::list)
         .on(orders.clone(), requests::read::history)
+        .on(orders.clone(), requests::read::mailing)
         .on(orders.clone(), requests::link::open_link)
         .on(orders.clone(), requests::link::renew_link)
         .on(orders.clone(), requests::link::cancel_by_link)
         .on(orders.clone(), requests::link::adopt)
         .on(orders.clone(), requests::command::pay)
         .on(orders.clone(), requests::command::cancel)
-        .on(orders.clone(), requests::command::give_back)
+        .on(orders.clone(), requests::ship::delivery)
+        .on(orders.clone(), requests::ship::ship)
+        .on(orders.clone(), requests::ship::track)
+        .on(orders.clone(), requests::ship::deliver)
+        .on(orders.clone(), requests::returns::give_back)
+        .on(orders.clone(), requests::returns::list)
+        .on(orders.clone(), requests::returns::decide)
+        .on(orders.clone(), requests::returns::receive)
+        .on(orders.clone(), requests::sagas::list)
+        .on(orders.clone(), requests::sagas::nudge)
         .on(orders.clone(), requests::forget::forget)
         .on(orders.clone(), requests::forget::forget_contact)
         .on(orders.clone(), requests::reinstate::reinstate)
@@ -104,6 +122,8 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::told::let_go)
         .on(orders.clone(), requests::told::payment_changed)
         .background("drive", move || drive::run(driver.clone()))
+        .background("runs", move || runs::run(leader.clone()))
+        .background("complete", move || complete::run(completer.clone()))
         .background("attempts", move || attempts::run(sweeper.clone()))
         .background("forget", move || forget::run(forgetter.clone()))
         .background("look", move || waiters::look(looker.clone(), waiters.clone())))

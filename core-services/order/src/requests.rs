@@ -3,20 +3,25 @@
 pub(crate) mod command;
 pub(crate) mod exceptions;
 pub(crate) mod forget;
+pub(crate) mod lines;
 pub(crate) mod link;
 pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod reinstate;
+pub(crate) mod returns;
+pub(crate) mod sagas;
+pub(crate) mod ship;
 pub(crate) mod told;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bodega_domain::{
     Code, Failure, Money,
+    fulfilment::{self, Units},
     id::{MerchantId, OrderId},
     limits::IDEMPOTENCY_KEY_BYTES_MAX,
     money::MoneyError,
-    order::{OrderStatus, OrderView, PaymentAmounts, PaymentStatus},
+    order::{OrderLine, OrderPart, OrderStatus, OrderView, PaymentAmounts, PaymentStatus, ReturnView, ShipmentView},
     principal::{Owner, Principal},
     quote::{QuoteContent, Totals},
 };
@@ -24,7 +29,11 @@ use bodega_platform::{Call, DatabaseError};
 
 use crate::{
     Orders, content,
-    store::{self, read::StoredOrder},
+    store::{
+        self,
+        read::StoredOrder,
+        units::{LineUnits, StoredReturn, StoredShipment},
+    },
 };
 
 /// Milliseconds an asker waits for the first word, at most.
@@ -62,10 +71,14 @@ pub(crate) fn visible(orders: &Orders, principal: &Principal, order: StoredOrder
         Totals::zero(order.content.currency, order.content.totals.tax_included)
     });
     let whole = order.content.totals.total;
+    let order_refunds = order.part_refunds.clone();
     let mut seen = view(orders, order, false);
     seen.parts.retain(|part| merchants.contains(&part.merchant));
     seen.lines.retain(|line| merchants.contains(&line.merchant));
-    seen.payment.amounts = amounts_of(seen.payment.amounts, totals.total, whole);
+    seen.shipments.retain(|shipment| merchants.contains(&shipment.merchant));
+    seen.return_requests.retain(|asked| merchants.contains(&asked.merchant));
+    let (own, all) = refunds_of(&order_refunds, &merchants);
+    seen.payment.amounts = amounts_of(seen.payment.amounts, totals.total, whole, own, all);
     // Where the shopper is challenged is the shopper's alone.
     seen.payment.next_action = None;
     seen.totals = totals;
@@ -90,15 +103,22 @@ fn totals_of(content: &QuoteContent, merchants: &[MerchantId]) -> Result<Totals,
     Ok(Totals { subtotal, discount, shipping: total.checked_sub(goods)?, tax, total, tax_included })
 }
 
-/// The share of a part in the one payment of its order, by value.
-fn amounts_of(amounts: PaymentAmounts, part: Money, whole: Money) -> PaymentAmounts {
-    let weights = [part.amount(), whole.amount() - part.amount()];
-    let share = |amount: Money| amount.split(&weights).first().copied().unwrap_or(amount);
-    PaymentAmounts {
-        authorised: share(amounts.authorised),
-        captured: share(amounts.captured),
-        refunded: share(amounts.refunded),
-    }
+/// What went back out of some merchants' parts for pieces of theirs, and out of all parts; minor units.
+fn refunds_of(refunds: &BTreeMap<MerchantId, i64>, merchants: &[MerchantId]) -> (i64, i64) {
+    let own = refunds.iter().filter(|(merchant, _)| merchants.contains(merchant)).map(|(_, refund)| *refund).sum();
+    (own, refunds.values().sum())
+}
+
+/// The share of a part in the one payment of its order, by value. What went back for pieces is their merchants' (`own` of
+/// `all`), as far as the provider has it; anything else went back for everybody.
+fn amounts_of(amounts: PaymentAmounts, part: Money, whole: Money, own: i64, all: i64) -> PaymentAmounts {
+    let by = |amount: Money, one: i64, all: i64| amount.split(&[one, all - one]).first().copied().unwrap_or(amount);
+    let share = |amount: Money| by(amount, part.amount(), whole.amount());
+    let money = |amount: i64| Money::new(amount, amounts.refunded.currency()).unwrap_or(amounts.refunded);
+    let pieces = money(all.min(amounts.refunded.amount()));
+    let others = amounts.refunded.checked_sub(pieces).unwrap_or(pieces);
+    let refunded = by(pieces, own, all).checked_add(share(others)).unwrap_or(amounts.refunded);
+    PaymentAmounts { authorised: share(amounts.authorised), captured: share(amounts.captured), refunded }
 }
 
 /// An order as its owner sees it. A guest's own order carries its secret link.
@@ -109,18 +129,77 @@ pub(crate) fn view(orders: &Orders, order: StoredOrder, own: bool) -> OrderView 
     let link = secret.map(|secret| format!("/o/{}/{secret}", order.id));
     OrderView {
         id: order.id,
-        number: order.number,
+        number: order.number.clone(),
         placed_at: order.placed_at,
         status: order.status,
         fulfilment: order.fulfilment,
         returns: order.returns,
-        parts: content::parts(&order.content),
+        parts: parts(&order),
+        shipments: order.shipments.iter().map(|shipment| shipment_view(&order, shipment)).collect(),
+        return_requests: order.return_requests.iter().map(|asked| return_view(&order, asked)).collect(),
         totals: order.content.totals,
-        lines: order.content.lines,
+        lines: order
+            .content
+            .lines
+            .into_iter()
+            .zip(0_u16..)
+            .map(|(quoted, n)| OrderLine { quoted, units: order.units.get(&n).copied().unwrap_or_default() })
+            .collect(),
         payment: order.payment,
         link,
         reinstated_as: order.reinstated_as,
         reinstates: order.reinstates,
+    }
+}
+
+/// The parts of an order, each with how far its own goods are.
+fn parts(order: &StoredOrder) -> Vec<OrderPart> {
+    let mut parts = content::parts(&order.content);
+    for part in &mut parts {
+        let untouched = Units::default();
+        let lines = order.content.lines.iter().zip(0_u16..).filter(|(line, _)| line.merchant == part.merchant);
+        part.fulfilment =
+            fulfilment::fulfilment(lines.map(|(line, n)| (line.quantity, order.units.get(&n).unwrap_or(&untouched))));
+    }
+    parts
+}
+
+/// Units by SKU, as people read them: a SKU that stands in several lines is named once.
+fn by_sku(order: &StoredOrder, units: &LineUnits) -> Vec<(String, u32)> {
+    let mut sums: Vec<(String, u32)> = Vec::new();
+    for (n, count) in units {
+        let Some(line) = order.content.lines.get(usize::from(*n)) else { continue };
+        match sums.iter_mut().find(|(sku, _)| *sku == line.sku) {
+            Some((_, sum)) => *sum = sum.saturating_add(*count),
+            None => sums.push((line.sku.clone(), *count)),
+        }
+    }
+    sums
+}
+
+fn shipment_view(order: &StoredOrder, shipment: &StoredShipment) -> ShipmentView {
+    ShipmentView {
+        id: shipment.id,
+        merchant: shipment.merchant,
+        lines: by_sku(order, &shipment.units),
+        state: shipment.state,
+        carrier: shipment.carrier.clone(),
+        tracking: shipment.tracking.clone(),
+        shipped_at: shipment.shipped_at,
+        delivered_at: shipment.delivered_at,
+    }
+}
+
+/// A return as people read it.
+pub(crate) fn return_view(order: &StoredOrder, asked: &StoredReturn) -> ReturnView {
+    ReturnView {
+        id: asked.id,
+        merchant: asked.merchant,
+        lines: by_sku(order, &asked.units),
+        state: asked.state,
+        reason: asked.reason.clone(),
+        requested_at: asked.requested_at,
+        refund: asked.refund.and_then(|amount| Money::new(amount, order.content.currency).ok()),
     }
 }
 

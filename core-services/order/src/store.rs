@@ -1,4 +1,5 @@
-//! All SQL of the order service. Lock order everywhere: keys, claims, orders with their sagas, quotas; each sorted.
+//! All SQL of the order service. Lock order everywhere: keys, claims, orders with their sagas,
+//! what moves of them (lines, shipments, returns, runs), quotas; each sorted.
 
 pub(crate) mod exceptions;
 pub(crate) mod forget;
@@ -7,7 +8,9 @@ pub(crate) mod place;
 pub(crate) mod quotas;
 pub(crate) mod read;
 pub(crate) mod reinstate;
+pub(crate) mod runs;
 pub(crate) mod saga;
+pub(crate) mod units;
 
 use bodega_domain::{Timestamp, id::OrderId};
 use sqlx::{Row as _, postgres::PgRow, types::Json};

@@ -55,8 +55,8 @@ pub(crate) struct Changes {
     pub(crate) attempts_new: Vec<NewAttempt>,
     pub(crate) attempts_answered: Vec<(AttemptId, AttemptWord)>,
     pub(crate) refunds_new: Vec<NewRefund>,
-    /// The refund, and whether it was done.
-    pub(crate) refunds_answered: Vec<(RefundId, bool)>,
+    /// The refund, of which intent, and whether it was done.
+    pub(crate) refunds_answered: Vec<(RefundId, IntentId, bool)>,
     pub(crate) jobs_new: Vec<Job>,
     pub(crate) jobs_done: Vec<(JobKind, u128)>,
     pub(crate) jobs_again: Vec<(Job, Timestamp)>,

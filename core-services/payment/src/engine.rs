@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bodega_domain::{
     Code, Failure, Timestamp,
-    id::{IntentId, OrderId, RefundId},
+    id::{IntentId, MerchantId, OrderId, RefundId},
+    ledger::MerchantShare,
     message::payment::{IntentState, RefundAnswer},
     money::Money,
 };
@@ -22,7 +23,7 @@ use crate::{
     intent::{AttemptAsk, Intent, LATE_PAYMENT, Late, Lesson, RefundAsk},
     job::{Job, JobKind},
     limits::{JOB_LEASE_MS, LATE_HELD_HOURS, TELL_AGAIN_MS},
-    store,
+    store::{self, records::KnownRefund},
 };
 
 /// What may be done with an intent.
@@ -165,6 +166,16 @@ impl Engine {
     }
 }
 
+/// What is left of a merchant's sale: what it got, without what went back, or is on its way back, out of it alone.
+fn left_of(merchant: MerchantId, shares: &[MerchantShare], known: &[(String, KnownRefund)]) -> Result<i64, Failure> {
+    let share = shares.iter().find(|share| share.merchant == merchant).ok_or_else(|| {
+        let detail = "This merchant sold nothing of this order.";
+        Failure::from(Code::ValidationFailed).field("/merchant", "unknown", detail)
+    })?;
+    let own = known.iter().filter(|(_, refund)| refund.merchant == Some(merchant));
+    Ok(share.payable + share.tax + share.fee - own.map(|(_, refund)| refund.amount.amount()).sum::<i64>())
+}
+
 /// This process makes the call at once; another one takes it when this one did not come back.
 pub(crate) fn due(job: &Job) -> Timestamp {
     if job.kind == JobKind::Poll { job.due_at } else { job.due_at.plus_ms(JOB_LEASE_MS) }
@@ -179,7 +190,9 @@ struct Work {
     attempts: Vec<(IntentId, String)>,
     /// Attempts of each buyer within the last hour.
     begun: BTreeMap<String, i64>,
-    refunds: BTreeMap<IntentId, Vec<(String, store::records::KnownRefund)>>,
+    refunds: BTreeMap<IntentId, Vec<(String, KnownRefund)>>,
+    /// Shares of intents out of one of which something is given back.
+    shares: BTreeMap<IntentId, Vec<MerchantShare>>,
     changes: Changes,
 }
 
@@ -225,7 +238,13 @@ impl Work {
         let attempts = store::records::known_attempts(tx, &keys).await?;
         let begun = store::opening::attempts_since(tx, buyers, now.plus_min(-60)).await?;
         let refunds = store::records::refunds_of(tx, &refunding).await?;
-        Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, changes: Changes::default() })
+        let of_one = |command: &Command| match command {
+            Command::Refund(order, ask) if ask.merchant.is_some() => by_order.get(order).copied(),
+            _ => None,
+        };
+        let shared: Vec<IntentId> = batch.iter().filter_map(of_one).collect();
+        let shares = if shared.is_empty() { BTreeMap::new() } else { store::ledger::shares(tx, &shared).await? };
+        Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, shares, changes: Changes::default() })
     }
 
     fn intent_of(&self, target: &Target) -> Option<IntentId> {
@@ -306,25 +325,30 @@ impl Work {
 
     fn refund(&mut self, intent: &mut Intent, ask: &RefundAsk, now: Timestamp) -> Result<RefundAnswer, Failure> {
         let known = self.refunds.entry(intent.id).or_default();
+        // What has failed in this very batch gives its key and its amount free.
+        known.retain(|(_, refund)| !self.changes.refunds_answered.contains(&(refund.id, intent.id, false)));
         if let Some((_, refund)) = known.iter().find(|(key, _)| *key == ask.key) {
-            let same = refund.asked == ask.amount.map(|amount| amount.amount());
+            let same = refund.asked == ask.amount.map(|amount| amount.amount()) && refund.merchant == ask.merchant;
             let answer = RefundAnswer { refund: refund.id, amount: refund.amount };
             return if same { Ok(answer) } else { Err(Code::IdempotencyKeyReused.into()) };
         }
+        let shares = self.shares.get(&intent.id).map(Vec::as_slice).unwrap_or_default();
+        let left = ask.merchant.map(|merchant| left_of(merchant, shares, known)).transpose()?;
         if ask.amount.is_none() && intent.amount.amount() == 0 {
             // A gift is given back by giving back nothing.
             return Ok(RefundAnswer { refund: ask.id, amount: intent.amount });
         }
-        if ask.amount.is_none() && intent.facts.captured > 0 && intent.facts.captured == intent.refund_claimed {
+        let over = intent.facts.captured == intent.refund_claimed || left == Some(0);
+        if ask.amount.is_none() && intent.facts.captured > 0 && over {
             // All of it is on its way already, or went back without us: at the provider's own pages.
             let nothing = RefundAnswer { refund: ask.id, amount: Money::zero(intent.amount.currency()) };
-            let last =
-                |(_, last): &(_, store::records::KnownRefund)| RefundAnswer { refund: last.id, amount: last.amount };
-            return Ok(known.last().map_or(nothing, last));
+            let own = known.iter().rfind(|(_, refund)| ask.merchant.is_none() || refund.merchant == ask.merchant);
+            return Ok(own.map_or(nothing, |(_, last)| RefundAnswer { refund: last.id, amount: last.amount }));
         }
-        let amount = intent.refund(ask, now, &mut self.changes)?;
+        let amount = intent.refund(ask, left, now, &mut self.changes)?;
         let asked = ask.amount.map(|amount| amount.amount());
-        known.push((ask.key.clone(), store::records::KnownRefund { id: ask.id, asked, amount }));
+        let refund = KnownRefund { id: ask.id, asked, amount, merchant: ask.merchant, done: false };
+        known.push((ask.key.clone(), refund));
         Ok(RefundAnswer { refund: ask.id, amount })
     }
 
@@ -363,10 +387,11 @@ impl Work {
             let ask = RefundAsk {
                 id: RefundId::new(now.unix_ms(), context.entropy().bytes()),
                 amount: Some(amount),
+                merchant: None,
                 key: LATE_PAYMENT.to_owned(),
                 reason: LATE_PAYMENT.to_owned(),
             };
-            if intent.refund(&ask, now, &mut self.changes).is_ok() {
+            if intent.refund(&ask, None, now, &mut self.changes).is_ok() {
                 intent.late_returned = true;
                 intent.settle(&before, &mut self.changes);
             }

@@ -5,7 +5,7 @@
 
 use bodega_domain::{
     Code, Failure, Timestamp,
-    id::{AttemptId, IntentId, OrderId, RefundId},
+    id::{AttemptId, IntentId, MerchantId, OrderId, RefundId},
     ledger::{Booked, Known},
     message::payment::{IntentChanged, IntentState},
     money::Money,
@@ -132,6 +132,8 @@ pub(crate) struct RefundAsk {
     pub(crate) id: RefundId,
     /// Absent for all that is left.
     pub(crate) amount: Option<Money>,
+    /// Out of whose sale; absent for everybody's.
+    pub(crate) merchant: Option<MerchantId>,
     pub(crate) key: String,
     pub(crate) reason: String,
 }
@@ -255,7 +257,7 @@ impl Intent {
     }
 
     fn learn_of_refund(&mut self, word: &RefundWord, changes: &mut Changes) {
-        changes.refunds_answered.push((word.refund, word.failed.is_none()));
+        changes.refunds_answered.push((word.refund, self.id, word.failed.is_none()));
         if let Some(code) = &word.failed {
             self.refund_claimed = (self.refund_claimed - word.amount).max(self.facts.refunded);
             let mut exception = self.exception("refund_failed");
@@ -387,12 +389,19 @@ impl Intent {
         Ok(())
     }
 
-    /// Claims money to be given back, and gives the amount.
+    /// Claims money to be given back, and gives the amount. `most` is what is left of the sale that it is out of.
     ///
     /// # Errors
     /// When there is not so much, or in another currency.
-    pub(crate) fn refund(&mut self, ask: &RefundAsk, now: Timestamp, changes: &mut Changes) -> Result<Money, Failure> {
+    pub(crate) fn refund(
+        &mut self,
+        ask: &RefundAsk,
+        most: Option<i64>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Result<Money, Failure> {
         let left = self.facts.captured - self.refund_claimed;
+        let left = most.map_or(left, |most| most.min(left));
         let currency = self.amount.currency();
         let amount = match ask.amount {
             Some(amount) if amount.currency() != currency => {

@@ -14,7 +14,7 @@ use serde_json::json;
 use support::{World, ask, eur, guest, order};
 
 fn refund(order: OrderId, amount: Option<i64>, key: &str) -> Refund {
-    Refund { order, amount: amount.map(eur), key: key.to_owned(), reason: "return".to_owned() }
+    Refund { order, amount: amount.map(eur), merchant: None, key: key.to_owned(), reason: "return".to_owned() }
 }
 
 /// A world in which only answers tell anything.

@@ -124,7 +124,7 @@ async fn dies_and_everything_is_done_once(point: &str) {
         insist(&world.core, Capture { orders: vec![order] }).await;
         until(&world.core, order, PaymentStatus::Captured).await;
         let amount = Some(support::eur(400));
-        insist(&world.core, Refund { order, amount, key: "key".into(), reason: "return".into() }).await;
+        insist(&world.core, Refund { order, amount, merchant: None, key: "key".into(), reason: "return".into() }).await;
         until(&world.core, order, PaymentStatus::PartiallyRefunded).await
     };
     let restart = async {

@@ -114,6 +114,7 @@ async fn late_money_that_is_on_its_way_back_pays_nothing() {
     let refund = bodega_domain::message::payment::Refund {
         order: old,
         amount: Some(eur(1)),
+        merchant: None,
         key: "by hand".to_owned(),
         reason: "late_payment".to_owned(),
     };

@@ -65,7 +65,8 @@ pub(crate) fn targets(steps: &Steps) -> Result<(), Fault> {
 /// Builds everything that a shop runs.
 pub(crate) fn shop(steps: &Steps, edges: bool, cloudflare: bool) -> Result<Programs, Fault> {
     targets(steps)?;
-    cargo::build(steps, "the core", &["build", "-p", "bodega", "-p", "bodega-payment-simulator"])?;
+    let core = ["build", "-p", "bodega", "-p", "bodega-payment-simulator", "-p", "bodega-mail-catcher"];
+    cargo::build(steps, "the core", &core)?;
     cargo::build(steps, "the plugin host", &["build", "-p", "bodega-plugin-host"])?;
     cargo::build(steps, "the promotion plugins", &["run", "-p", "bodega-plugin-build"])?;
     if edges {

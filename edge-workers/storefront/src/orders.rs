@@ -4,7 +4,7 @@ use bodega_domain::{
     Code, Failure,
     failure::Validation,
     id::OrderId,
-    limits::{ORDER_LINK_DAYS, PLACE_WAIT_MS},
+    limits::{CART_LINES_MAX, ORDER_LINK_DAYS, PLACE_WAIT_MS},
     message::{
         Page,
         order::{
@@ -123,16 +123,19 @@ pub(crate) async fn pay<P: Platform>(
     ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
 }
 
-/// Cancels.
+/// Cancels: the whole order, or these pieces of it.
 pub(crate) async fn cancel<P: Platform>(
     visit: &Visit<'_, P>,
     shopper: &Shopper,
     order: OrderId,
     key: String,
+    lines: Option<Vec<(String, u32)>>,
     reason: Option<String>,
 ) -> Result<OrderView, Failure> {
+    // To the order service no line is all of them: whoever named none meant none.
+    let lines = lines.map(checked_lines).transpose()?.unwrap_or_default();
     let reason = checked_reason(reason)?;
-    let request = Cancel { order, key, reason };
+    let request = Cancel { order, key, lines, reason };
     ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
 }
 
@@ -185,16 +188,23 @@ pub(crate) async fn give_back<P: Platform>(
     lines: Vec<(String, u32)>,
     reason: Option<String>,
 ) -> Result<ReturnAnswer, Failure> {
+    let lines = checked_lines(lines)?;
+    let reason = checked_reason(reason)?;
+    let request = Return { order, key, lines, reason };
+    ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
+}
+
+/// Whether there are so many pieces, the order service knows.
+fn checked_lines(lines: Vec<(String, u32)>) -> Result<Vec<(String, u32)>, Failure> {
     let mut v = Validation::new();
-    v.check(!lines.is_empty(), "/lines", "required", "Name what comes back.");
-    for (at, (sku, quantity)) in lines.iter().enumerate() {
+    v.check(!lines.is_empty(), "/lines", "required", "Say which articles, and how many of each.");
+    v.check(lines.len() <= CART_LINES_MAX, "/lines", "too_long", "No order has so many lines.");
+    for (at, (sku, quantity)) in lines.iter().enumerate().take(CART_LINES_MAX) {
         v.check(crate::catalog::is_sku(sku), &format!("/lines/{at}/sku"), "unknown", "No article has this code.");
         v.check(*quantity > 0, &format!("/lines/{at}/quantity"), "out_of_range", "At least one.");
     }
     v.finish()?;
-    let reason = checked_reason(reason)?;
-    let request = Return { order, key, lines, reason };
-    ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
+    Ok(lines)
 }
 
 fn checked_reason(reason: Option<String>) -> Result<Option<String>, Failure> {

@@ -79,6 +79,9 @@ const BODIES: &[&[u8]] = &[
     b"action=quote&country=de",
     b"action=update&country=Germany&line1=x",
     b"action=return&key=k&back:TEA=-1",
+    b"action=cancel_lines&key=k&off:=1&off:%00=1&off:TEA=99999999999999999999",
+    b"{\"lines\":[[\"TEA\",-1]],\"reason\":7}",
+    b"{\"lines\":[[\"TEA\",1,1],[]]}",
     b"action=code&code=%0A",
 ];
 

@@ -4,6 +4,8 @@
 mod double;
 #[path = "openapi/operations.rs"]
 mod operations;
+#[path = "openapi/order.rs"]
+mod order;
 #[path = "openapi/schema.rs"]
 mod schema;
 
@@ -24,7 +26,7 @@ fn document() -> Value {
         "license": {"name": "MIT OR Apache-2.0"},
     });
     // What is read is read strictly: a member that is not listed is refused.
-    let nested = ["Address", "Contact", "PaymentChoice", "ReturnLineIn"];
+    let nested = ["Address", "Contact", "PaymentChoice", "PiecesIn"];
     for name in OPERATIONS.iter().filter_map(|op| op.takes).chain(nested) {
         document["components"]["schemas"][name]["additionalProperties"] = json!(false);
     }
@@ -222,15 +224,11 @@ fn real_answers_and_requests_are_as_the_document_says() {
     real(&mut c, "get", "/api/v1/orders/{id}", &at, None);
     let pay = json!({"payment": payment});
     real(&mut c, "post", "/api/v1/orders/{id}/payments", &format!("{at}/payments"), Some(&pay));
-    let back = json!({"lines": [{"sku": "BREAD-HALF", "quantity": 1}]});
-    real(&mut c, "post", "/api/v1/orders/{id}/returns", &format!("{at}/returns"), Some(&back));
-    real(
-        &mut c,
-        "post",
-        "/api/v1/orders/{id}/cancel",
-        &format!("{at}/cancel"),
-        Some(&json!({"reason": "changed my mind"})),
-    );
+    let piece = json!({"lines": [{"sku": "BREAD-HALF", "quantity": 1}], "reason": "other"});
+    real(&mut c, "post", "/api/v1/orders/{id}/cancel", &format!("{at}/cancel"), Some(&piece));
+    edge.core.ship(order["id"].as_str().unwrap(), "BREAD-HALF", 1);
+    real(&mut c, "post", "/api/v1/orders/{id}/returns", &format!("{at}/returns"), Some(&piece));
+    real(&mut c, "get", "/api/v1/orders/{id}", &at, None);
     real(&mut c, "post", "/api/v1/orders/{id}/link", &format!("{at}/link"), None);
     let grace = json!({"email": "grace@example.org", "password": "long enough", "name": "Grace"});
     real(&mut c, "post", "/api/v1/register", "/api/v1/register", Some(&grace));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Done, Page, events, requests};
 use crate::{
     catalog::{Band, SkuNo},
-    id::{LocationId, MerchantId, OrderId},
+    id::{CancellationId, LocationId, MerchantId, OrderId, ShipmentId},
     time::Timestamp,
 };
 
@@ -96,6 +96,76 @@ pub enum HoldState {
     Voided,
     /// There is none.
     None,
+}
+
+/// Some units of one SKU of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// How many, ≥ 1.
+    pub quantity: u32,
+}
+
+/// Units at one location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// How many, ≥ 1.
+    pub quantity: u32,
+}
+
+/// Goods of a posted hold leave the house: on hand and posted fall together. The same shipment twice is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ship {
+    /// The shipment.
+    pub shipment: ShipmentId,
+    /// The order whose hold it comes out of.
+    pub order: OrderId,
+    /// Whose goods.
+    pub merchant: MerchantId,
+    /// What; each SKU once.
+    pub units: Vec<Units>,
+    /// From there alone; absent for wherever they are held.
+    #[serde(default)]
+    pub location: Option<LocationId>,
+}
+
+/// What became of a part of a hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartVerdict {
+    /// Done, now or before: this is what was moved, and where.
+    Moved(Vec<Taken>),
+    /// The order does not hold so much there, or not so much is in the house; nothing was moved.
+    Short(Vec<Shortage>),
+    /// It was undone before; it can never be done again.
+    Undone,
+}
+
+/// Takes a shipment back that has not left after all. Idempotent; one that never was can never come any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unship {
+    /// The shipment.
+    pub shipment: ShipmentId,
+    /// Its order.
+    pub order: OrderId,
+}
+
+/// Gives a part of a posted hold back: the order was called off by line. The same cancellation twice is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The cancellation.
+    pub cancellation: CancellationId,
+    /// The order whose hold it is a part of.
+    pub order: OrderId,
+    /// Whose goods.
+    pub merchant: MerchantId,
+    /// What; each SKU once.
+    pub units: Vec<Units>,
 }
 
 /// A change of what is on hand, with its reason.
@@ -317,6 +387,9 @@ requests! {
     Void => "inventory.v1.void", Vec<HoldState>;
     Post => "inventory.v1.post", Vec<HoldState>;
     Unpost => "inventory.v1.unpost", Vec<HoldState>;
+    Ship => "inventory.v1.ship", PartVerdict;
+    Unship => "inventory.v1.unship", Done;
+    Release => "inventory.v1.release", PartVerdict;
     Adjust => "inventory.v1.adjust", Done;
     PutLocations => "inventory.v1.put_locations", Done;
     Levels => "inventory.v1.levels", Page<Level>;

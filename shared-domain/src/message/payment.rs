@@ -95,6 +95,9 @@ pub struct Refund {
     /// How much; absent for all that is left.
     #[serde(default)]
     pub amount: Option<Money>,
+    /// Out of whose sale; absent for all merchants in proportion to what they got.
+    #[serde(default)]
+    pub merchant: Option<MerchantId>,
     /// The same key twice is one refund.
     pub key: String,
     /// Why, for instance `cancelled`, `return`, `late_payment`.

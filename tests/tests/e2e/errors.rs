@@ -171,7 +171,7 @@ async fn orders(shop: &OpenShop, seen: &mut Seen) {
     let list = shopper.get("/api/v1/orders").await.expect(200);
     let open = list["items"].as_array().into_iter().flatten().find(|order| order["status"] == "awaiting_payment");
     let open = open.and_then(|order| order["id"].as_str()).expect("an open order").to_owned();
-    let goods = json!({"lines": [{"sku": sku, "quantity": 1}], "reason": "wrong"});
+    let goods = json!({"lines": [{"sku": sku, "quantity": 1}], "reason": "wrong_item"});
     let early = shopper.post_with_key(&format!("/api/v1/orders/{open}/returns"), &fresh_key("e"), &goods).await;
     seen.told(early, Code::OrderStateConflict);
     let admin = Staff::sign_in(shop, ADMIN).await;

@@ -4,6 +4,7 @@ mod buying;
 mod carts;
 mod databases;
 mod errors;
+mod fulfilment;
 mod hostile;
 mod links;
 mod once;

@@ -98,9 +98,9 @@ fn scratch(name: &str) -> PathBuf {
 
 fn listening(card: &Value) -> Vec<u16> {
     let of_url = |url: &Value| url.as_str()?.rsplit(':').next()?.parse::<u16>().ok();
-    let urls = ["gateway", "metrics", "simulator"].iter().filter_map(|name| of_url(&card[*name]));
+    let urls = ["gateway", "metrics", "simulator", "mail_catcher"].iter().filter_map(|name| of_url(&card[*name]));
     let edges = card["edges"].as_array().into_iter().flatten().filter_map(of_url);
-    let servers = ["postgres", "nats", "redis"].iter().filter_map(|name| card["ports"][*name].as_u64());
+    let servers = ["postgres", "nats", "redis", "smtp"].iter().filter_map(|name| card["ports"][*name].as_u64());
     urls.chain(edges).chain(servers.filter_map(|port| u16::try_from(port).ok())).collect()
 }
 
@@ -140,7 +140,7 @@ async fn killed_it_leaves_no_orphan_and_started_again_it_finds_its_data() {
     let mut first = Up::start(&folder, &[]);
     let card = first.open().await;
     let ports = listening(&card);
-    assert!(ports.len() >= 7 && ports.iter().all(|port| is_open(*port)), "{card:#}");
+    assert!(ports.len() >= 9 && ports.iter().all(|port| is_open(*port)), "{card:#}");
     let account = serde_json::json!({"email": "kept@example.org", "password": "correct horse battery", "name": "Kept"});
     let registered = at_edge(&card, 0).post("/api/v1/register", &account).await;
     assert!(matches!(registered.status, 200 | 201), "{}", registered.text);

@@ -70,6 +70,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     for (name, provider) in &config.payment.providers {
         tell(&format!("payment provider {name}"), neighbours::provider(&http, &provider.base_url).await);
     }
+    tell("mail", mail(config).await);
     if failed > 0 { Err(Unwell(failed).into()) } else { Ok(()) }
 }
 
@@ -113,6 +114,16 @@ fn plugin_host(config: &Config) -> Finding {
             format!("{} is not there, so plugins give no discounts", path.display()),
             "`cargo build -p bodega-plugin-host`, or set pricing.plugin_host",
         )
+    }
+}
+
+async fn mail(config: &Config) -> Finding {
+    let Some(mail) = &config.mail else {
+        return Finding::Fine("there is no [mail], so none is sent".to_owned());
+    };
+    match bodega_notification::reach(mail, Duration::from_secs(CONNECT_PATIENCE_S)).await {
+        Ok(()) => Finding::Fine("the server takes mails".to_owned()),
+        Err(error) => wrong(error, "start the mail server, or correct mail.smtp_url"),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     Router,
     routing::{MethodFilter, on},
 };
-use bodega_domain::message::{catalog, identity, inventory, order, payment, pricing, replicator};
+use bodega_domain::message::{catalog, identity, inventory, notification, order, payment, pricing, replicator};
 use bodega_platform::Context;
 
 use forward::{Forward, forward};
@@ -117,13 +117,25 @@ endpoints! {
     Get "/api/v1/orders" order::List [status: Text, all: Flag, cursor: Text, limit: Number] "Orders, newest first";
     Get "/api/v1/orders/exceptions" order::Exceptions [cursor: Text] "Orders that somebody should look at";
     Post "/api/v1/orders/exceptions/{exception}/close" order::CloseException [exception: Path] "Somebody has looked at it";
+    Get "/api/v1/orders/sagas" order::Sagas [parked: Flag, cursor: Text] "Shipments, cancellations and returns that are under way or wait for a person";
+    Post "/api/v1/orders/sagas/{saga}" order::NudgeSaga [saga: Path] "Brings on one that waits for a person";
     Get "/api/v1/orders/{order}" order::Get [order: Path] "One order";
     Get "/api/v1/orders/{order}/history" order::History [order: Path] "What happened to an order";
-    Post "/api/v1/orders/{order}/cancel" order::Cancel [order: Path] "Cancels an order that has not been shipped";
+    Post "/api/v1/orders/{order}/cancel" order::Cancel [order: Path] "Cancels an order of which nothing was shipped, or pieces that were not";
     Post "/api/v1/orders/{order}/link" order::RenewLink [order: Path] "Makes a guest's link anew: every older one opens nothing";
     Post "/api/v1/orders/{order}/forget" order::ForgetContact [order: Path] "Forgets who has ordered: at once, or when the order has ended";
     Post "/api/v1/orders/{order}/reinstate" order::Reinstate [order: Path] "Makes an ended order again with its late money that waits: a new order with a fresh hold";
+    Get "/api/v1/orders/{order}/delivery" order::Delivery [order: Path] "Where an order goes; who has asked is in its history";
+    Post "/api/v1/orders/{order}/shipments" order::Ship [order: Path] "Goods of one merchant leave the house";
+    Patch "/api/v1/orders/{order}/shipments/{shipment}" order::Track [order: Path, shipment: Path] "Says anew who carries a shipment and under which number";
+    Post "/api/v1/orders/{order}/shipments/{shipment}/delivered" order::Deliver [order: Path, shipment: Path] "A shipment has arrived";
     Post "/api/v1/orders/{order}/returns" order::Return [order: Path] "Asks to send goods back";
+    Post "/api/v1/orders/{order}/returns/{return}/decision" order::DecideReturn [order: Path, return: Path] "Approves or refuses a return";
+    Post "/api/v1/orders/{order}/returns/{return}/receipt" order::ReceiveReturn [order: Path, return: Path] "The goods of a return are here";
+    Get "/api/v1/returns" order::Returns [state: Text, cursor: Text, limit: Number] "Returns, newest first";
+
+    Get "/api/v1/mails" notification::Mails [order: Text, state: Text, cursor: Text, limit: Number] "Mails to buyers, and what became of each";
+    Post "/api/v1/mails/{mail}/resend" notification::Resend [mail: Path] "Sends a mail once more";
 
     Post "/api/v1/refunds" payment::Refund [] "Gives money back";
     Get "/api/v1/payments/balances" payment::Balances [merchant: Text] "Accounts of the ledger";

@@ -52,15 +52,17 @@ impl Desk {
         const ALL: &[(&str, &str)] = &[
             ("Overview", ""),
             ("Orders", "/orders"),
+            ("Returns", "/returns"),
             ("Products", "/products"),
             ("Stock", "/stock"),
             ("Plugins", "/plugins"),
             ("Settings", "/settings"),
+            ("Under way", "/sagas"),
             ("Services", "/services"),
         ];
         match self {
             Self::Admin => ALL,
-            Self::Merchant => ALL.split_at(6).0,
+            Self::Merchant => ALL.split_at(7).0,
         }
     }
 }

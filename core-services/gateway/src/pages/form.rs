@@ -1,12 +1,15 @@
 //! What a form brings: fields of text and perhaps a file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::{
     extract::{Form as UrlEncoded, FromRequest as _, Multipart, Request},
     http::{HeaderMap, header},
 };
-use bodega_domain::{Code, Failure, limits::PLUGIN_BYTES_MAX};
+use bodega_domain::{
+    Code, Failure,
+    limits::{IDEMPOTENCY_KEY_BYTES_MAX, PLUGIN_BYTES_MAX},
+};
 use bytes::Bytes;
 
 /// Fields of one form; more than anybody's page has.
@@ -60,6 +63,37 @@ impl Form {
     /// A field's text; what is absent is empty.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.fields.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// A field's text without blanks around it, unless that is empty.
+    pub(crate) fn given(&self, name: &str) -> Option<String> {
+        Some(self.text(name).trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// The key that the form was made with.
+    pub(crate) fn key(&self) -> Result<String, Failure> {
+        let key = self.text("key");
+        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+            return Err(wrong("key", "The form has no usable key. Open the page again."));
+        }
+        Ok(key.to_owned())
+    }
+
+    /// The numbers in the fields `of.SKU`, by SKU; an empty field and 0 are none. Sorted, because the same form has to say
+    /// the same when it is sent twice.
+    pub(crate) fn pieces(&self, of: &str) -> Result<BTreeMap<String, u32>, Failure> {
+        let mut pieces = BTreeMap::new();
+        for (name, text) in &self.fields {
+            let Some(sku) = name.strip_prefix(of).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            let count = match text.trim() {
+                "" => 0,
+                text => text.parse().map_err(|_| wrong(name, "A whole number of pieces."))?,
+            };
+            if count > 0 {
+                pieces.insert(sku.to_owned(), count);
+            }
+        }
+        Ok(pieces)
     }
 
     pub(crate) fn file(&self) -> Option<&Bytes> {
@@ -116,6 +150,21 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn pieces_are_read_by_sku_and_none_are_left_out() {
+        let form = |fields: &[(&str, &str)]| Form {
+            fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            file: None,
+        };
+        let sent = form(&[("send.B.2", " 3 "), ("send.A", "1"), ("send.C", "0"), ("send.D", ""), ("sender.E", "5")]);
+        let pieces: Vec<_> = sent.pieces("send").unwrap().into_iter().collect();
+        assert_eq!(pieces, [("A".to_owned(), 1), ("B.2".to_owned(), 3)]);
+        for number in ["-1", "1.5", "many", "4294967296"] {
+            let failure = form(&[("send.A", number)]).pieces("send").unwrap_err();
+            assert_eq!(failure.fields[0].pointer, "/send.A", "{number}");
+        }
+    }
 
     #[test]
     fn only_forms_of_this_host_are_from_here() {

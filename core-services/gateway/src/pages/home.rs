@@ -6,7 +6,13 @@ use bodega_domain::{
     Failure,
     id::OrderId,
     limits::LIST_LIMIT_MAX,
-    message::{inventory, order, order::List, payment, replicator::Edges},
+    message::{
+        self, inventory, order,
+        order::{List, Returns, Sagas},
+        payment,
+        replicator::Edges,
+    },
+    order::ReturnState,
 };
 use maud::{Markup, html};
 
@@ -29,10 +35,10 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     for order in &orders {
         *counts.entry(order.status.as_str()).or_default() += 1;
     }
-    let attention = if visit.is_admin() {
-        attention(&visit).await
+    let (waiting, attention) = if visit.is_admin() {
+        tokio::join!(waiting(&visit), attention(&visit))
     } else {
-        html! {}
+        (waiting(&visit).await, html! {})
     };
     let body = html! {
         section aria-labelledby="counts" {
@@ -46,6 +52,7 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
                 p.fine { "Of the newest " (orders.len()) "." }
             }
         }
+        (waiting)
         (attention)
         @if !orders.is_empty() {
             section aria-labelledby="newest" {
@@ -56,6 +63,50 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
         }
     };
     Ok(Page::new("Overview", body))
+}
+
+/// What goes on only when somebody has decided about it.
+async fn waiting(visit: &Visit) -> Markup {
+    let requested = Returns { state: Some(ReturnState::Requested), limit: Some(LIST_LIMIT_MAX), ..Returns::default() };
+    let returns = async { visit.ask(requested).await.map(|page| count(&page)) };
+    let parked = async {
+        if !visit.is_admin() {
+            return Ok(None);
+        }
+        visit.ask(Sagas { parked: true, cursor: None }).await.map(|page| count(&page))
+    };
+    let (returns, parked) = tokio::join!(returns, parked);
+    let lists = [
+        (returns, "/returns?state=requested", "Returns to decide about"),
+        (parked, "/sagas?only=parked", "Parked, to be put right"),
+    ];
+    html! {
+        section aria-labelledby="waiting" {
+            h2 id="waiting" { "Waiting for you" }
+            @if lists.iter().all(|(count, ..)| matches!(count, Ok(None))) {
+                p.empty { "Nothing. Everything goes its way." }
+            } @else {
+                ul.numbers {
+                    @for (count, list, what) in &lists {
+                        @match count {
+                            Err(failure) => li { (unread(failure)) },
+                            Ok(Some(count)) => li { a href=(visit.at(list)) { strong { (count) } " " (what) } },
+                            Ok(None) => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many there are, or that there are more than on one page; nothing for none.
+fn count<T>(page: &message::Page<T>) -> Option<String> {
+    match (page.items.len(), &page.next_cursor) {
+        (0, _) => None,
+        (count, None) => Some(count.to_string()),
+        (count, Some(_)) => Some(format!("{count}+")),
+    }
 }
 
 /// Each part stands alone: a service that does not answer takes its own part of the page and no more.

@@ -57,7 +57,8 @@ pub(crate) async fn reinstate(visit: Arc<Visit>) -> Result<Done, Failure> {
 
 pub(crate) async fn give_back(visit: Arc<Visit>) -> Result<Done, Failure> {
     let order: OrderId = visit.part("order")?;
-    let refund = Refund { order, amount: None, key: GIVEN_BACK.to_owned(), reason: "late_payment".to_owned() };
+    let reason = "late_payment".to_owned();
+    let refund = Refund { order, amount: None, merchant: None, key: GIVEN_BACK.to_owned(), reason };
     let given = visit.ask(refund).await?;
     Ok(Done { to: visit.at(format_args!("/orders/{order}")), said: format!("{} is on its way back.", given.amount) })
 }

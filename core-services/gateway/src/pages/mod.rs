@@ -4,18 +4,25 @@
 //! decide who sees what; the gateway adds nothing to anybody's rights. A write is a form: its origin is checked, it is
 //! finished although the browser goes away, and it ends in a redirect with a notice.
 
+mod address;
+mod calling_off;
 mod desk;
 mod forget;
 mod form;
 mod home;
 mod late;
 mod layout;
+mod mails;
 mod orders;
+mod pieces;
 mod plugins;
 mod products;
+mod returns;
+mod sagas;
 mod services;
 mod session;
 mod settings;
+mod shipping;
 mod stock;
 mod table;
 mod visit;
@@ -40,6 +47,14 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/orders"), read(desk, orders::list))
             .route(&at("/orders/{order}"), read(desk, orders::show))
             .route(&at("/orders/{order}/reinstate"), write(desk, late::reinstate))
+            .route(&at("/orders/{order}/call-off"), write(desk, calling_off::some))
+            .route(&at("/orders/{order}/address"), read(desk, address::show))
+            .route(&at("/orders/{order}/ship"), write(desk, shipping::ship))
+            .route(&at("/orders/{order}/shipments/{shipment}/track"), write(desk, shipping::track))
+            .route(&at("/orders/{order}/shipments/{shipment}/delivered"), write(desk, shipping::deliver))
+            .route(&at("/orders/{order}/returns/{return}/decision"), write(desk, returns::decide))
+            .route(&at("/orders/{order}/returns/{return}/receipt"), write(desk, returns::receive))
+            .route(&at("/returns"), read(desk, returns::list))
             .route(&at("/settings"), read(desk, settings::show).merge(write(desk, settings::change)))
             .route(&at("/settings/stock"), write(desk, settings::change_share))
             .route(&at("/products"), read(desk, products::list))
@@ -52,12 +67,15 @@ pub(crate) fn routes() -> Router<Context> {
         match desk {
             Desk::Merchant => router,
             Desk::Admin => router
-                .route(&at("/orders/{order}/cancel"), write(desk, orders::cancel))
+                .route(&at("/orders/{order}/cancel"), write(desk, calling_off::whole))
+                .route(&at("/orders/{order}/mails/{mail}"), write(desk, mails::resend))
                 .route(&at("/orders/{order}/link"), write(desk, orders::renew_link))
                 .route(&at("/orders/{order}/give-back"), write(desk, late::give_back))
                 .route(&at("/orders/{order}/forget"), write(desk, forget::forget))
                 .route(&at("/exceptions/payments/{exception}/close"), write(desk, home::close_payment))
                 .route(&at("/exceptions/orders/{exception}/close"), write(desk, home::close_order))
+                .route(&at("/sagas"), read(desk, sagas::list))
+                .route(&at("/sagas/{saga}"), write(desk, sagas::nudge))
                 .route(&at("/services"), read(desk, services::show)),
         }
     })

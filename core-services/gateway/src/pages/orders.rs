@@ -1,12 +1,13 @@
-//! Orders: the list, one of them with its timeline, and calling one off.
+//! Orders: the list, and one of them with its timeline.
 
 use std::sync::Arc;
 
 use bodega_domain::{
     Code, Failure,
+    fulfilment::Units,
     id::OrderId,
     message::{
-        order::{CANCEL_REASONS, Cancel, Get, History, HistoryEntry, List, RenewLink},
+        order::{Get, History, HistoryEntry, List, RenewLink},
         payment::{TransferView, TransfersOf},
     },
     order::{OrderStatus, OrderView},
@@ -14,8 +15,10 @@ use bodega_domain::{
 use maud::{Markup, html};
 
 use super::{
+    address, calling_off,
     layout::Page,
-    table::{facts, pager, table},
+    mails, returns, shipping,
+    table::{chips, facts, pager, table},
     visit::{Done, Visit},
     words::{badge, code, json, plain, time},
 };
@@ -46,27 +49,11 @@ pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
     let orders = visit.ask(list).await?;
     let filter = status.map(|status| format!("status={}", status.as_str())).unwrap_or_default();
     let body = html! {
-        (filters(&visit, status))
+        (chips("Orders by status", &visit.at("/orders"), "status", &STATUSES.map(OrderStatus::as_str), status.map(OrderStatus::as_str)))
         (rows(&visit, &orders.items, "No orders here."))
         (pager(&visit.at("/orders"), &filter, visit.cursor().is_some(), orders.next_cursor.as_deref()))
     };
     Ok(Page::new("Orders", body))
-}
-
-fn filters(visit: &Visit, chosen: Option<OrderStatus>) -> Markup {
-    html! {
-        nav.chips aria-label="Orders by status" {
-            ul {
-                li { a href=(visit.at("/orders")) aria-current=[chosen.is_none().then_some("true")] { "All" } }
-                @for status in STATUSES {
-                    li {
-                        a href={ (visit.at("/orders?status=")) (status.as_str()) }
-                            aria-current=[(chosen == Some(status)).then_some("true")] { (plain(status.as_str())) }
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// A table of orders. A merchant is told the value of the own parts, not of the whole.
@@ -95,6 +82,7 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let history = visit.ask(History { order: id }).await?;
     // The books name other merchants' amounts.
     let transfers = if visit.is_admin() { Some(visit.ask(TransfersOf { order: id }).await) } else { None };
+    let mails = if visit.is_admin() { Some(mails::about(&visit, id).await) } else { None };
     let body = html! {
         p.lead { (badge(order.status.as_str())) " placed " (time(order.placed_at)) }
         (super::late::section(&visit, &order))
@@ -103,6 +91,9 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
             section aria-labelledby="sums" { h2 id="sums" { "Amounts" } (amounts(&visit, &order)) }
             section aria-labelledby="state" { h2 id="state" { "State" } (state(&visit, &order)) }
         }
+        (address::section(&visit, &order))
+        (shipping::section(&visit, &order))
+        (returns::section(&visit, &order))
         section aria-labelledby="story" { h2 id="story" { "What happened" } (timeline(&history)) }
         @if let Some(transfers) = &transfers {
             section aria-labelledby="books" {
@@ -113,17 +104,15 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
                 }
             }
         }
-        @if visit.is_admin() && may_be_cancelled(order.status) { (cancel_form(&visit, &order)) }
+        @if let Some(mails) = &mails { (mails::section(&visit, id, mails)) }
+        (calling_off::section(&visit, &order))
         @if visit.is_admin() { (link_form(&visit, &order)) (super::forget::section(&visit, &order, &history)) }
     };
     Ok(Page::new(format!("Order {}", order.number), body))
 }
 
-fn may_be_cancelled(status: OrderStatus) -> bool {
-    matches!(status, OrderStatus::AwaitingPayment | OrderStatus::Paid)
-}
-
 fn lines(order: &OrderView) -> Markup {
+    let touched = order.lines.iter().any(|line| !line.units.untouched());
     let rows = order
         .lines
         .iter()
@@ -135,10 +124,28 @@ fn lines(order: &OrderView) -> Markup {
                 html! { span.num { (line.unit_price) } },
                 html! { span.num { @if line.discount.amount() > 0 { "−" } (line.discount) } },
                 html! { span.num { (line.total) } },
+                html! { (became(&line.units)) },
             ]
         })
         .collect();
-    table("What was bought", &["Article", "SKU", "Pieces", "Each", "Discount", "Total"], rows, "No lines.")
+    let heads = ["Article", "SKU", "Pieces", "Each", "Discount", "Total", "Of these"];
+    // Cells beyond the heads are not shown.
+    table("What was bought", if touched { &heads } else { &heads[..6] }, rows, "No lines.")
+}
+
+/// What became of the pieces of a line.
+fn became(units: &Units) -> String {
+    let counts = [
+        (units.cancelled, "called off"),
+        (units.preparing, "being sent"),
+        (units.shipped, "shipped"),
+        (units.delivered, "arrived"),
+        (units.returning, "asked back"),
+        (units.returned, "returned"),
+    ];
+    let some: Vec<String> =
+        counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if some.is_empty() { "–".to_owned() } else { some.join(", ") }
 }
 
 fn amounts(visit: &Visit, order: &OrderView) -> Markup {
@@ -208,25 +215,6 @@ fn ledger(transfers: &[TransferView]) -> Markup {
     table("Transfers of this order", &["Why", "When", "Debit", "Credit", "Amount"], rows, "No money has moved yet.")
 }
 
-fn cancel_form(visit: &Visit, order: &OrderView) -> Markup {
-    html! {
-        section aria-labelledby="off" {
-            h2 id="off" { "Call it off" }
-            form.sheet method="post" action=(visit.at(format_args!("/orders/{}/cancel", order.id))) {
-                input type="hidden" name="key" value=(visit.key());
-                div.field {
-                    label for="reason" { "Reason, for the history" }
-                    select id="reason" name="reason" required {
-                        @for reason in CANCEL_REASONS { option value=(reason) { (plain(reason)) } }
-                    }
-                }
-                p.fine { "What was paid goes back, and the stock is free again. This cannot be taken back." }
-                button.button.danger type="submit" { "Cancel the order" }
-            }
-        }
-    }
-}
-
 /// Whether a guest ordered is in the history alone; for an account's order a new link changes nothing.
 fn link_form(visit: &Visit, order: &OrderView) -> Markup {
     html! {
@@ -244,22 +232,5 @@ pub(crate) async fn renew_link(visit: Arc<Visit>) -> Result<Done, Failure> {
     let order: OrderId = visit.part("order")?;
     let now = visit.ask(RenewLink { order }).await?;
     let said = format!("The guest's link of order {} is another one now.", now.number);
-    Ok(Done { to: visit.at(format_args!("/orders/{order}")), said })
-}
-
-pub(crate) async fn cancel(visit: Arc<Visit>) -> Result<Done, Failure> {
-    let order: OrderId = visit.part("order")?;
-    let key = visit.form.text("key").to_owned();
-    if key.is_empty() || key.len() > bodega_domain::limits::IDEMPOTENCY_KEY_BYTES_MAX {
-        return Err(super::form::wrong("key", "The form has no usable key. Open the order again."));
-    }
-    let reason = Some(visit.form.text("reason").trim().to_owned()).filter(|reason| !reason.is_empty());
-    let now = visit.ask(Cancel { order, key, reason }).await?;
-    let said = match now.status {
-        OrderStatus::Cancelled => format!("Order {} is cancelled.", now.number),
-        status => {
-            format!("Order {} is being called off; now it is {}.", now.number, plain(status.as_str()).to_lowercase())
-        }
-    };
     Ok(Done { to: visit.at(format_args!("/orders/{order}")), said })
 }

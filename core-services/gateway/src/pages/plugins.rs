@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bodega_domain::{
     Failure,
-    limits::{IDEMPOTENCY_KEY_BYTES_MAX, PLUGIN_BYTES_MAX, TEXT_LINE_BYTES_MAX},
+    limits::{PLUGIN_BYTES_MAX, TEXT_LINE_BYTES_MAX},
     message::pricing::{
         PluginActivate, PluginUpload, PluginView, Plugins, PromotionAudit, PromotionChange, PromotionDeactivate,
         PromotionView, Promotions,
@@ -166,10 +166,7 @@ pub(crate) async fn upload(visit: Arc<Visit>) -> Result<Done, Failure> {
 
 pub(crate) async fn activate(visit: Arc<Visit>) -> Result<Done, Failure> {
     let plugin = visit.part("plugin")?;
-    let key = visit.form.text("key").to_owned();
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        return Err(wrong("key", "The form has no usable key. Open the page again."));
-    }
+    let key = visit.form.key()?;
     let (label, config) = (line(&visit, "label")?, visit.form.json("config")?);
     let message = PluginActivate { plugin, key: Some(key), label, config };
     let promotion = visit.ask(message).await?;

@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::words::plain;
+
 /// A table, or what to say when it would be empty. The first cell of a row names the row. The roles are written out,
 /// because browsers forget them where the table is laid out as cards.
 pub(crate) fn table(caption: &str, heads: &[&str], rows: Vec<Vec<Markup>>, empty: &str) -> Markup {
@@ -21,6 +23,23 @@ pub(crate) fn table(caption: &str, heads: &[&str], rows: Vec<Vec<Markup>>, empty
                             @if index == 0 { th scope="row" role="rowheader" { (cell) } }
                             @else { td role="cell" data-head=(head) { (cell) } }
                         }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Links to a list with and without each value of a filter, `chosen` being where the visitor is.
+pub(crate) fn chips(label: &str, address: &str, filter: &str, values: &[&str], chosen: Option<&str>) -> Markup {
+    html! {
+        nav.chips aria-label=(label) {
+            ul {
+                li { a href=(address) aria-current=[chosen.is_none().then_some("true")] { "All" } }
+                @for value in values {
+                    li {
+                        a href={ (address) "?" (filter) "=" (value) }
+                            aria-current=[(chosen == Some(*value)).then_some("true")] { (plain(value)) }
                     }
                 }
             }

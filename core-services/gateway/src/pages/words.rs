@@ -37,11 +37,10 @@ pub(crate) fn time(at: Timestamp) -> Markup {
 pub(crate) fn badge(code: &str) -> Markup {
     let mood = match code {
         "paid" | "in_fulfilment" | "delivered" | "completed" | "captured" | "following" | "running" | "active"
-        | "passed" => "good",
-        "awaiting_payment" | "pending" | "requires_action" | "processing" | "authorised" | "snapshot" | "short" => {
-            "warn"
-        }
-        "unreachable" | "silent" | "disputed" | "unknown" | "refused" | "failed" => "bad",
+        | "passed" | "shipped" | "received" => "good",
+        "awaiting_payment" | "pending" | "requires_action" | "processing" | "authorised" | "snapshot" | "short"
+        | "preparing" | "requested" | "approved" | "receiving" => "warn",
+        "unreachable" | "silent" | "disputed" | "unknown" | "refused" | "failed" | "parked" => "bad",
         _ => "calm",
     };
     html! { span class={ "badge " (mood) } { (plain(code)) } }

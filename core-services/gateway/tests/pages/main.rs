@@ -12,6 +12,7 @@ mod storable;
 mod tenants;
 
 use bodega_domain::{
+    id::MerchantId,
     message::{catalog, inventory::Levels, order::Get},
     order::OrderStatus,
 };
@@ -91,6 +92,8 @@ async fn pages_hold_no_text_as_markup(shop: &Shop) {
         "/admin",
         "/admin/orders",
         &order,
+        "/admin/returns",
+        "/admin/sagas",
         "/admin/products",
         "/admin/products/odd",
         "/admin/stock",
@@ -110,13 +113,21 @@ async fn pages_hold_no_text_as_markup(shop: &Shop) {
         ("/admin/nowhere", 404),
         ("/admin/orders/ord_x", 404),
         ("/admin/orders?status=%3Cscript%3E", 400),
+        ("/admin/returns?state=%3Cscript%3E", 400),
+        ("/admin/sagas?only=%3Cscript%3E", 400),
         ("/admin/products/none", 404),
     ] {
         let page = admin.get(path).await;
         assert_eq!(page.status, status, "{path}");
         assert!(page.body.contains("<h1>") && !page.body.contains("<script"), "{path}");
     }
-    for path in ["/admin/orders?cursor=%27%3B--", "/admin/stock?cursor=x", "/admin/plugins?cursor=x&promotions=y"] {
+    for path in [
+        "/admin/orders?cursor=%27%3B--",
+        "/admin/returns?cursor=1~x",
+        "/admin/sagas?cursor=%27%3B--",
+        "/admin/stock?cursor=x",
+        "/admin/plugins?cursor=x&promotions=y",
+    ] {
         let status = admin.get(path).await.status;
         assert!((200..500).contains(&status), "{path}: {status}");
     }
@@ -131,12 +142,14 @@ async fn a_merchant_sees_their_part_and_no_more(shop: &Shop) {
     assert!(seller.get("/merchant/stock").await.body.contains("ODD"));
     let other = Browser::signed_in(shop, "/merchant", OTHER_MERCHANT).await;
     assert_eq!(other.get(&path).await.status, 404);
-    for path in ["/merchant/orders", "/merchant/stock", "/merchant/products", "/merchant"] {
+    for path in ["/merchant/orders", "/merchant/returns", "/merchant/stock", "/merchant/products", "/merchant"] {
         let page = other.get(path).await;
         assert_eq!(page.status, 200, "{path}");
         assert!(!page.body.contains(&shop.number) && !page.body.contains("ODD"), "{path}");
     }
-    assert_eq!(other.get("/merchant/services").await.status, 404);
+    for path in ["/merchant/services", "/merchant/sagas"] {
+        assert_eq!(other.get(path).await.status, 404, "{path}");
+    }
     let product = other.get("/merchant/products/odd").await;
     assert!(product.body.contains("can only be read here") && !product.body.contains("name=\"seen\""));
     // The form of the owner, sent by another.
@@ -222,6 +235,12 @@ async fn hostile_forms_get_a_clear_page(shop: &Shop) {
     let long = "x".repeat(5_000);
     let cancel = format!("/admin/orders/{}/cancel", shop.order);
     let forget = format!("/admin/orders/{}/forget", shop.order);
+    let order = format!("/admin/orders/{}", shop.order);
+    let [ship, off] = ["ship", "call-off"].map(|what| format!("{order}/{what}"));
+    let nothing = "00000000000000000000000001";
+    let arrived = format!("{order}/shipments/shp_{nothing}/delivered");
+    let [decide, receive] = ["decision", "receipt"].map(|what| format!("{order}/returns/ret_{nothing}/{what}"));
+    let merchant = MerchantId::from_u128(1).to_string();
     let seen = admin.get("/admin/products/odd").await.field("seen");
     let forms: Vec<(&str, Vec<(&str, &str)>)> = vec![
         (&cancel, vec![]),
@@ -232,6 +251,18 @@ async fn hostile_forms_get_a_clear_page(shop: &Shop) {
         (&cancel, vec![("key", "k"), ("reason", "a\0b")]),
         (&cancel, vec![("key", "k"), ("reason", "Ada asked for it")]),
         ("/admin/orders/ord_'/cancel", vec![("key", "k")]),
+        (&ship, vec![("key", "k"), ("merchant", &merchant), ("send.<script>", "1")]),
+        (&ship, vec![("key", "k"), ("merchant", &merchant), ("send.O\0D", "1")]),
+        (&ship, vec![("key", "k"), ("merchant", &merchant), ("send.ODD", "4294967295")]),
+        (&ship, vec![("key", "k"), ("merchant", &merchant), ("send.ODD", "1"), ("carrier", &long)]),
+        (&off, vec![("key", "k"), ("off.ODD", "1"), ("reason", "Ada asked for it")]),
+        (&off, vec![("key", &long), ("off.ODD", "1")]),
+        (&arrived, vec![]),
+        (&decide, vec![("verdict", "approve")]),
+        (&receive, vec![("key", "k"), ("restock.ODD", "1"), ("refund", "1"), ("currency", "<script>")]),
+        (&receive, vec![("key", "k"), ("restock.ODD", "4294967295"), ("write_off.ODD", "4294967295")]),
+        ("/admin/sagas/'", vec![("nudge", "retry")]),
+        ("/admin/sagas/00000000000000000000000000000001", vec![("nudge", "compensate")]),
         ("/admin/stock", vec![("delta", "99999999999999999999")]),
         ("/admin/stock", vec![("delta", "1"), ("reason", "count"), ("reference", "r"), ("sku_no", "-1")]),
         ("/admin/products/odd", vec![("seen", &seen), ("title", &long), ("price.0.EUR", "1")]),

@@ -60,6 +60,7 @@ impl Shop {
             bodega_catalog::service(),
             bodega_identity::service(),
             bodega_inventory::service(),
+            bodega_notification::service(),
             bodega_pricing::service(),
             bodega_order::service(),
             bodega_payment::service(),

@@ -68,6 +68,7 @@ pub(crate) async fn the_api_tells_a_merchant_of_their_part_and_no_more(shop: &Sh
     let lists = [
         "/api/v1/stock",
         "/api/v1/stock/movements",
+        "/api/v1/returns",
         "/api/v1/plugins",
         "/api/v1/promotions",
         "/api/v1/promotions/changes",
@@ -90,6 +91,7 @@ pub(crate) async fn the_api_tells_a_merchant_of_their_part_and_no_more(shop: &Sh
         ("/api/v1/payments/balances".to_owned(), Code::Forbidden),
         ("/api/v1/payments/exceptions".to_owned(), Code::Forbidden),
         ("/api/v1/orders/exceptions".to_owned(), Code::Forbidden),
+        ("/api/v1/orders/sagas".to_owned(), Code::Forbidden),
         ("/api/v1/users".to_owned(), Code::Forbidden),
         ("/api/v1/users/changes".to_owned(), Code::Forbidden),
         ("/api/v1/services".to_owned(), Code::Forbidden),

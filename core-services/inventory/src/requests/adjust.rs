@@ -18,7 +18,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
 
-use super::{announce_bands, exceptions};
+use super::{announce_bands, exceptions, parts};
 use crate::store;
 
 /// Adjustments in one message.
@@ -81,6 +81,8 @@ fn validate(adjustments: &[Adjustment]) -> Result<(), Failure> {
         for (name, text) in [("reason", &adjustment.reason), ("reference", &adjustment.reference)] {
             v.check(is_line(text), &format!("/adjustments/{index}/{name}"), "length", ONE_LINE);
         }
+        let ours = parts::REFERENCES.iter().any(|ours| adjustment.reference.starts_with(ours));
+        v.check(!ours, &format!("/adjustments/{index}/reference"), "reserved", "Movements of shipments are called so.");
     }
     v.finish()
 }

@@ -1,4 +1,5 @@
-//! `inventory.v1.{post,void,unpost}`: what an order decided about its hold. Repeating changes nothing.
+//! `inventory.v1.{post,void,unpost}`: what an order decided about its hold, less what left it in parts. Repeating changes
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use bodega_domain::{
     catalog::SkuNo,
     id::{LocationId, OrderId},
     message::inventory::{HoldOf, HoldState, Post, Unpost, Void},
-    stock::{HoldChange, bands},
+    stock::{Allocation, HoldChange, StockRow, bands},
 };
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx, halving};
 
@@ -18,7 +19,7 @@ use super::{
 use crate::store;
 
 /// How often a batch is decided anew because a hold came in between.
-const ROUNDS_MAX: usize = 5;
+pub(super) const ROUNDS_MAX: usize = 5;
 
 pub(crate) async fn post(inventory: Context, _call: Call, request: Post) -> Result<Vec<HoldState>, Failure> {
     inventory.failpoints().hit("inventory.before_post").await;
@@ -91,6 +92,28 @@ async fn change_part(inventory: &Context, change: HoldChange, orders: &[OrderId]
     Err(Code::Overloaded.into())
 }
 
+/// Holds under their locks.
+pub(super) struct Held {
+    /// All stock rows of their SKUs.
+    pub(super) rows: Vec<StockRow>,
+    /// An order without a hold is absent.
+    pub(super) states: BTreeMap<OrderId, HoldState>,
+    /// What is left in them; may be empty when all are voided.
+    pub(super) lines: Vec<Allocation>,
+}
+
+/// Locks the stock rows of these orders' holds, then the holds. None when a hold came in between and its stock rows are
+/// not locked: everything is to be rolled back and begun again.
+pub(super) async fn lock(tx: &mut Tx<'_, '_>, orders: &[OrderId]) -> Result<Option<Held>, sqlx::Error> {
+    let rows = store::lock_stock_of(tx, orders).await?;
+    let states = store::hold_states(tx, orders, true).await?;
+    let voided = states.values().all(|state| *state == HoldState::Voided);
+    let lines = if voided { Vec::new() } else { store::hold_lines(tx, orders).await? };
+    let locked: BTreeSet<(SkuNo, LocationId)> = rows.iter().map(|row| (row.sku_no, row.location)).collect();
+    let covered = lines.iter().all(|line| locked.contains(&(line.sku_no, line.location)));
+    Ok(covered.then_some(Held { rows, states, lines }))
+}
+
 async fn apply(
     inventory: &Context,
     tx: &mut Tx<'_, '_>,
@@ -98,15 +121,8 @@ async fn apply(
     orders: &[OrderId],
 ) -> Result<BTreeMap<OrderId, HoldState>, TransactionError<Again>> {
     let orders: Vec<OrderId> = orders.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let lines = store::hold_lines(tx, &orders).await?;
-    let skus: Vec<SkuNo> = lines.iter().map(|line| line.sku_no).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut rows = if skus.is_empty() { Vec::new() } else { store::lock_stock(tx, &skus).await? };
+    let Held { mut rows, mut states, lines } = lock(tx, &orders).await?.ok_or(TransactionError::Refused(Again))?;
     let before = bands(&rows);
-    let mut states = store::hold_states(tx, &orders, true).await?;
-    if states.keys().any(|order| !lines.iter().any(|line| line.order == *order) && states[order] != HoldState::Voided) {
-        // The hold came between the two reads; its stock rows are not locked here.
-        return Err(TransactionError::Refused(Again));
-    }
     let now = inventory.clock().now();
     let (mut changes, mut tombstones) = (Vec::new(), Vec::new());
     let mut deltas: BTreeMap<(SkuNo, LocationId), (i64, i64)> = BTreeMap::new();

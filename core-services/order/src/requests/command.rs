@@ -1,28 +1,29 @@
-//! `order.v1.{pay,cancel,return}`: what a shopper, merchant or admin does to an order that exists.
+//! `order.v1.{pay,cancel}`: what a shopper, merchant or admin does to an order that exists.
 
 use std::collections::BTreeMap;
 
 use bodega_domain::{
     Code, Failure, Timestamp,
-    failure::Validation,
-    id::{OrderId, ReturnId},
+    id::OrderId,
     limits::PLACE_WAIT_MS,
     message::{
-        order::{CANCEL_REASONS, Cancel, Pay, Return, ReturnAnswer},
+        order::{CANCEL_REASONS, Cancel, Pay},
         payment::Attempt,
     },
     order::{OrderStatus, OrderView},
+    quote::QuoteLine,
     saga::Input,
     token::sha256,
 };
-use bodega_platform::{Call, CallError, DatabaseError, TransactionError, Tx};
+use bodega_platform::{Call, CallError, TransactionError, Tx};
 use serde::Serialize;
 
-use super::{after_first_word, check_key, load, owner_of, view, visible};
+use super::{after_first_word, check_key, lines, load, owner_of, ship::acts_for, view, visible};
 use crate::{
     Orders, content,
     drive::{self, Told, Writing},
     place::too_many_attempts,
+    runs,
     store::{
         self, Entry,
         quotas::NewAttempt,
@@ -31,10 +32,7 @@ use crate::{
     },
 };
 
-/// Lines of a request to send goods back.
-const RETURN_LINES_MAX: usize = 200;
-
-fn fingerprint(what: &str, parsed: &impl Serialize) -> Vec<u8> {
+pub(super) fn fingerprint(what: &str, parsed: &impl Serialize) -> Vec<u8> {
     let mut bytes = what.as_bytes().to_vec();
     bytes.extend(serde_json::to_vec(parsed).unwrap_or_default());
     sha256(&bytes).to_vec()
@@ -69,6 +67,9 @@ async fn decide(
                 let Some(locked) = locked.first_mut() else {
                     return Err(TransactionError::Refused(Code::OrderNotFound.into()));
                 };
+                if matches!(input, Input::Cancel) {
+                    nothing_moves(&mut tx, id).await?;
+                }
                 let Ok(outcome) = locked.saga.decide(input, now) else {
                     let failure = Failure::new(Code::OrderStateConflict, "This order cannot be changed like this now.");
                     return Err(TransactionError::Refused(failure.about(id.to_string())));
@@ -86,6 +87,18 @@ async fn decide(
         .await?;
     orders.sagas.waiters.ring(id);
     Ok(decided)
+}
+
+/// What has left the house cannot be called off any more; and while something moves, nobody can say what is left.
+async fn nothing_moves(tx: &mut Tx<'_, '_>, order: OrderId) -> Result<(), TransactionError<Failure>> {
+    let refuse = |detail: &str| Err(TransactionError::Refused(runs::conflict(order, detail)));
+    if store::units::any_left(tx, order).await? {
+        return refuse("Some of this order has been shipped: cancel what is left of it by line, or send it back.");
+    }
+    if store::runs::any_open(tx, order).await? {
+        return refuse("Something of this order is being changed right now. Try again in a moment.");
+    }
+    Ok(())
 }
 
 /// What an attempt of paying again is known by; the checkout's is another word.
@@ -184,9 +197,10 @@ async fn forget_attempt(orders: &Orders, owner: &str, request: &Pay) {
 }
 
 /// The history holds no personal data and can never be emptied, so a reason is a word of a list and no free text.
-fn known_reason(asked: &str) -> Result<&'static str, Failure> {
-    CANCEL_REASONS.into_iter().find(|known| *known == asked).ok_or_else(|| {
-        let detail = format!("One of {}.", CANCEL_REASONS.join(", "));
+pub(super) fn word_of(known: &[&'static str], asked: Option<&str>) -> Result<Option<&'static str>, Failure> {
+    let Some(asked) = asked else { return Ok(None) };
+    known.iter().copied().find(|word| *word == asked).map(Some).ok_or_else(|| {
+        let detail = format!("One of {}.", known.join(", "));
         Failure::new(Code::ValidationFailed, "This is no reason of the list.").field("/reason", "unknown", detail)
     })
 }
@@ -195,12 +209,27 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
     check_key(&request.key)?;
     let stored = load(&orders, request.order).await?;
     let own = call.principal.owner().is_some_and(|owner| owner.to_string() == stored.owner);
-    if !own && !call.principal.is_admin() {
+    let everything = own || call.principal.is_admin();
+    let mine = |line: &QuoteLine| everything || acts_for(&call.principal, line.merchant);
+    if !stored.content.lines.iter().any(mine) {
         return Err(Code::OrderNotFound.into());
     }
     let who = call.principal.owner().map_or_else(|| stored.owner.clone(), |owner| owner.to_string());
-    let stored = call_off(&orders, &call, &request, &who).await?;
+    let whole = request.lines.is_empty() && stored.content.lines.iter().all(mine);
+    if whole || !lines::call_off(&orders, &call, &request, &stored, &who).await? {
+        call_off(&orders, &call, &request, &who).await?;
+    }
+    let stored = load(&orders, request.order).await?;
     visible(&orders, &call.principal, stored).ok_or_else(|| Code::OrderNotFound.into())
+}
+
+/// Without reason and lines as it was before there were any, so that a key of then still is the same.
+pub(super) fn cancel_print(request: &Cancel) -> Vec<u8> {
+    match (&request.reason, request.lines.as_slice()) {
+        (None, []) => fingerprint("cancel", &request.order),
+        (Some(reason), []) => fingerprint("cancel", &(request.order, reason)),
+        (reason, lines) => fingerprint("cancel", &(request.order, reason, lines)),
+    }
 }
 
 /// Calls an order off for somebody who may, and answers it as it is then.
@@ -210,12 +239,8 @@ pub(super) async fn call_off(
     request: &Cancel,
     who: &str,
 ) -> Result<StoredOrder, Failure> {
-    let reason = request.reason.as_deref().map(known_reason).transpose()?;
-    // Without a reason as it was before there were any, so that a key of then still is the same.
-    let print = match reason {
-        Some(reason) => fingerprint("cancel", &(request.order, reason)),
-        None => fingerprint("cancel", &request.order),
-    };
+    let reason = word_of(&CANCEL_REASONS, request.reason.as_deref())?;
+    let print = cancel_print(request);
     let asked = reason.map(|reason| {
         let data = serde_json::json!({ "reason": reason });
         Entry { order: request.order, what: "cancel_requested", who: who.to_owned(), data }
@@ -246,53 +271,4 @@ pub(super) async fn until(
         waiters.saw((&stored).into());
     }
     Ok(stored)
-}
-
-pub(crate) async fn give_back(orders: Orders, call: Call, request: Return) -> Result<ReturnAnswer, Failure> {
-    check_key(&request.key)?;
-    let owner = owner_of(&call)?.to_string();
-    let stored = load(&orders, request.order).await?;
-    if stored.owner != owner {
-        return Err(Code::OrderNotFound.into());
-    }
-    let shipped = matches!(stored.status, OrderStatus::InFulfilment | OrderStatus::Delivered | OrderStatus::Completed);
-    if !shipped {
-        let detail = "Nothing has been shipped yet: cancel the order instead.";
-        return Err(Failure::new(Code::OrderStateConflict, detail).about(request.order.to_string()));
-    }
-    let mut v = Validation::new();
-    v.check(!request.lines.is_empty(), "/lines", "required", "Name at least one line.");
-    v.check(request.lines.len() <= RETURN_LINES_MAX, "/lines", "too_long", "At most 200 lines.");
-    for (index, (sku, quantity)) in request.lines.iter().enumerate() {
-        let bought = stored.content.lines.iter().filter(|line| line.sku == *sku).map(|line| line.quantity).sum::<u32>();
-        let named = request.lines.iter().filter(|(other, _)| other == sku).count();
-        let fits = *quantity > 0 && *quantity <= bought && named == 1;
-        v.check(fits, &format!("/lines/{index}"), "out_of_range", "Each article once, at most as many as were bought.");
-    }
-    v.finish()?;
-    let context = &orders.context;
-    let now = context.clock().now();
-    let (id, print) = (context.entropy().uuid(now), fingerprint("return", &(request.order, &request.lines)));
-    let (request, owner, print) = (&request, &owner, &print);
-    let id = context
-        .postgres()
-        .transaction(|mut tx| {
-            Box::pin(async move {
-                match store::saga::remember_key(&mut tx, owner, &request.key, request.order, print).await? {
-                    KeyOutcome::Reused => Err(TransactionError::Refused(Failure::from(Code::IdempotencyKeyReused))),
-                    KeyOutcome::Same => Ok(store::saga::return_of(&mut tx, request.order).await?.unwrap_or(id)),
-                    KeyOutcome::New => {
-                        store::saga::insert_return(&mut tx, id, request.order, &request.lines, now).await?;
-                        let data = serde_json::json!({ "lines": request.lines });
-                        let entry = Entry { order: request.order, what: "return_requested", who: owner.clone(), data };
-                        store::append_history(&mut tx, &[entry], now).await?;
-                        Ok(id)
-                    }
-                }
-            })
-        })
-        .await?;
-    let stored = store::read::order(context.postgres().pool(), request.order).await.map_err(DatabaseError::from)?;
-    let stored = stored.ok_or(Code::OrderNotFound)?;
-    Ok(ReturnAnswer { id: ReturnId::from_u128(id.as_u128()), order: view(&orders, stored, true) })
 }

@@ -6,14 +6,14 @@ use bodega_domain::{
     limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     message::{
         Page,
-        order::{Get, History, HistoryEntry, List},
+        order::{Get, History, HistoryEntry, List, MailTo, Mailing},
     },
     order::OrderView,
     principal::Principal,
 };
 use bodega_platform::{Call, DatabaseError};
 
-use super::{load, owner_of, sees_all, visible};
+use super::{load, owner_of, sees_all, view, visible};
 use crate::{Orders, store, store::read::Whose};
 
 /// Bytes of a page's orders: with the largest order on top an answer stays below `MESSAGE_BYTES_MAX`.
@@ -92,4 +92,12 @@ fn of_merchant(entry: HistoryEntry, owner: &str) -> HistoryEntry {
         _ => "staff".to_owned(),
     };
     HistoryEntry { who, data: serde_json::json!({}), ..entry }
+}
+
+/// Whom to tell about an order, for the service that does.
+pub(crate) async fn mailing(orders: Orders, _call: Call, request: Mailing) -> Result<MailTo, Failure> {
+    let stored = load(&orders, request.order).await?;
+    let pool = orders.context.postgres().pool();
+    let contact = store::read::contact(pool, request.order).await.map_err(DatabaseError::from)?;
+    Ok(MailTo { contact, order: view(&orders, stored, true) })
 }

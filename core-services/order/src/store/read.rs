@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 
 use bodega_domain::{
     Timestamp,
+    address::{Address, Contact},
+    fulfilment::Units,
     id::{MerchantId, OrderId},
     message::order::HistoryEntry,
     order::{Fulfilment, OrderStatus, PaymentView, Returns},
     quote::QuoteContent,
 };
-use sqlx::{PgExecutor, PgPool, Row as _, postgres::PgRow};
+use sqlx::{PgExecutor, PgPool, Row as _, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{json, order_id, timestamp, uuid, uuids, word};
+use super::{
+    json, order_id, timestamp,
+    units::{StoredReturn, StoredShipment},
+    uuid, uuids, word,
+};
 use crate::waiters::Seen;
 
 /// An order as stored.
@@ -34,6 +40,14 @@ pub(crate) struct StoredOrder {
     pub(crate) reinstated_as: Option<OrderId>,
     /// The ended order whose late money pays this one.
     pub(crate) reinstates: Option<OrderId>,
+    /// Whether anything has happened to its units; what, stands below.
+    pub(crate) moved: bool,
+    /// By the place of the line; those to which nothing has happened are absent.
+    pub(crate) units: BTreeMap<u16, Units>,
+    /// What went back of each merchant's part for pieces of theirs, minor units.
+    pub(crate) part_refunds: BTreeMap<MerchantId, i64>,
+    pub(crate) shipments: Vec<StoredShipment>,
+    pub(crate) return_requests: Vec<StoredReturn>,
 }
 
 fn stored(row: &PgRow) -> Result<StoredOrder, sqlx::Error> {
@@ -55,13 +69,89 @@ fn stored(row: &PgRow) -> Result<StoredOrder, sqlx::Error> {
         link_generation: row.try_get("link_generation")?,
         reinstated_as: another("reinstated_as")?,
         reinstates: another("reinstates")?,
+        moved: row.try_get("moved")?,
+        units: BTreeMap::new(),
+        part_refunds: BTreeMap::new(),
+        shipments: Vec::new(),
+        return_requests: Vec::new(),
     })
 }
 
+/// Reads what happened to the units of those orders where something has: four statements, however many they are.
+async fn with_what_moved(pool: &PgPool, mut orders: Vec<StoredOrder>) -> Result<Vec<StoredOrder>, sqlx::Error> {
+    let moved: Vec<OrderId> = orders.iter().filter(|order| order.moved).map(|order| order.id).collect();
+    if moved.is_empty() {
+        return Ok(orders);
+    }
+    let mut at: BTreeMap<OrderId, &mut StoredOrder> =
+        orders.iter_mut().filter(|order| order.moved).map(|order| (order.id, order)).collect();
+    for (order, n, units) in super::units::units(pool, &moved).await? {
+        if let Some(order) = at.get_mut(&order) {
+            order.units.insert(n, units);
+        }
+    }
+    for (order, merchant, refund) in super::units::part_refunds(pool, &moved).await? {
+        if let Some(order) = at.get_mut(&order) {
+            order.part_refunds.insert(merchant, refund);
+        }
+    }
+    for (order, shipment) in super::units::shipments(pool, &moved).await? {
+        if let Some(order) = at.get_mut(&order) {
+            order.shipments.push(shipment);
+        }
+    }
+    for (order, asked) in super::units::returns(pool, &moved).await? {
+        if let Some(order) = at.get_mut(&order) {
+            order.return_requests.push(asked);
+        }
+    }
+    Ok(orders)
+}
+
 /// One order.
-pub(crate) async fn order(executor: impl PgExecutor<'_>, id: OrderId) -> Result<Option<StoredOrder>, sqlx::Error> {
-    let row = sqlx::query("select * from orders where id = $1").bind(uuid(id)).fetch_optional(executor).await?;
-    row.as_ref().map(stored).transpose()
+pub(crate) async fn order(pool: &PgPool, id: OrderId) -> Result<Option<StoredOrder>, sqlx::Error> {
+    let row = sqlx::query("select * from orders where id = $1").bind(uuid(id)).fetch_optional(pool).await?;
+    let order = row.as_ref().map(stored).transpose()?;
+    Ok(with_what_moved(pool, order.into_iter().collect()).await?.pop())
+}
+
+/// Where an order goes, while that is known.
+pub(crate) async fn shipping_address(
+    executor: impl PgExecutor<'_>,
+    order: OrderId,
+) -> Result<Option<Address>, sqlx::Error> {
+    let shipping: Option<Option<Json<Address>>> =
+        sqlx::query_scalar("select shipping from contact where order_id = $1")
+            .bind(uuid(order))
+            .fetch_optional(executor)
+            .await?;
+    Ok(shipping.flatten().map(|shipping| shipping.0))
+}
+
+/// Who ordered, while that is known.
+pub(crate) async fn contact(pool: &PgPool, order: OrderId) -> Result<Option<Contact>, sqlx::Error> {
+    let row: Option<(Option<String>, Option<String>)> =
+        sqlx::query_as("select email, name from contact where order_id = $1")
+            .bind(uuid(order))
+            .fetch_optional(pool)
+            .await?;
+    Ok(row.and_then(|(email, name)| Some(Contact { email: email?, name: name? })))
+}
+
+/// Whether the history says this of somebody already.
+pub(crate) async fn has_noted(
+    executor: impl PgExecutor<'_>,
+    order: OrderId,
+    what: &str,
+    who: &str,
+) -> Result<bool, sqlx::Error> {
+    // Index: history_of_order.
+    sqlx::query_scalar("select exists (select from history where order_id = $1 and what = $2 and who = $3)")
+        .bind(uuid(order))
+        .bind(what)
+        .bind(who)
+        .fetch_one(executor)
+        .await
 }
 
 /// Whose orders to list.
@@ -77,7 +167,8 @@ pub(crate) async fn orders_of_ids(
     ids: &[OrderId],
 ) -> Result<BTreeMap<OrderId, StoredOrder>, sqlx::Error> {
     let rows = sqlx::query("select * from orders where id = any($1)").bind(uuids(ids)).fetch_all(pool).await?;
-    rows.iter().map(|row| stored(row).map(|order| (order.id, order))).collect()
+    let orders = rows.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+    Ok(with_what_moved(pool, orders).await?.into_iter().map(|order| (order.id, order)).collect())
 }
 
 /// Those of these orders that are otherwise now than they were seen.
@@ -136,7 +227,8 @@ pub(crate) async fn orders(
         .bind(limit)
         .bind(merchants.iter().map(|m| Uuid::from_u128(m.as_u128())).collect::<Vec<_>>()),
     };
-    query.fetch_all(pool).await?.iter().map(stored).collect()
+    let orders = query.fetch_all(pool).await?.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+    with_what_moved(pool, orders).await
 }
 
 /// An order's history, oldest first.

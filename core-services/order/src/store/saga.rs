@@ -213,30 +213,3 @@ pub(crate) async fn forget_key(tx: &mut PgConnection, owner: &str, key: &str) ->
     sqlx::query("delete from operation_key where owner = $1 and key = $2").bind(owner).bind(key).execute(tx).await?;
     Ok(())
 }
-
-/// Stores a request to send goods back and marks its order.
-pub(crate) async fn insert_return(
-    tx: &mut PgConnection,
-    id: Uuid,
-    order: OrderId,
-    lines: &[(String, u32)],
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into goods_return (id, order_id, lines, state, at) values ($1, $2, $3, 'requested', $4)")
-        .bind(id)
-        .bind(uuid(order))
-        .bind(Json(lines))
-        .bind(OffsetDateTime::from(now))
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query("update orders set returns = 'requested' where id = $1").bind(uuid(order)).execute(tx).await?;
-    Ok(())
-}
-
-/// The latest request of an order to send goods back.
-pub(crate) async fn return_of(tx: &mut PgConnection, order: OrderId) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar("select id from goods_return where order_id = $1 order by at desc limit 1")
-        .bind(uuid(order))
-        .fetch_optional(tx)
-        .await
-}

@@ -79,7 +79,13 @@ fn attempt_ask(n: u128) -> AttemptAsk {
 }
 
 fn refund_ask(amount: Option<i64>) -> RefundAsk {
-    RefundAsk { id: RefundId::from_u128(9), amount: amount.map(eur), key: "k".to_owned(), reason: "r".to_owned() }
+    RefundAsk {
+        id: RefundId::from_u128(9),
+        amount: amount.map(eur),
+        merchant: None,
+        key: "k".to_owned(),
+        reason: "r".to_owned(),
+    }
 }
 
 /// One step of a history. What it does depends on what the intent allows.
@@ -137,7 +143,7 @@ fn take(intent: &mut Intent, step: &Step, changes: &mut Changes) {
         Step::Capture => intent.capture(NOW, changes),
         Step::Close => intent.close(NOW, changes),
         Step::Attempt(n) => drop(intent.attempt(&attempt_ask(*n), NOW, changes)),
-        Step::Refund(amount) => drop(intent.refund(&refund_ask(*amount), NOW, changes)),
+        Step::Refund(amount) => drop(intent.refund(&refund_ask(*amount), None, NOW, changes)),
     }
     intent.settle(&before, changes);
 }
@@ -152,7 +158,7 @@ proptest! {
             take(&mut intent, step, &mut Changes::default());
             let held: Held = ledger::held(&transfers);
             let currency = intent.amount.currency();
-            let (new, booked) = ledger::book(&shares, currency, intent.booked, intent.known(), held);
+            let (new, booked) = ledger::book(&shares, currency, intent.booked, intent.known(), held, &ledger::Giving::default());
             intent.booked = booked;
             transfers.extend(new);
             let Intent { facts, booked, .. } = &intent;
@@ -215,7 +221,7 @@ fn a_late_capture_after_closing_is_late_money_once() {
     let lesson = Lesson { seen: Some(seen(0, WHOLE, 0, false)), ..Lesson::default() };
     intent.learn(&lesson, NOW, &mut Changes::default());
     assert_eq!(intent.late_money(NOW), Late::Fresh(eur(WHOLE)));
-    intent.refund(&refund_ask(Some(WHOLE)), NOW, &mut Changes::default()).unwrap();
+    intent.refund(&refund_ask(Some(WHOLE)), None, NOW, &mut Changes::default()).unwrap();
     assert_eq!(intent.late_money(NOW), Late::None);
 }
 
@@ -229,7 +235,7 @@ fn late_money_that_waits_goes_back_when_its_time_is_over_and_not_before() {
     assert_eq!(intent.late_money(NOW.plus_min(9)), Late::Waiting);
     assert_eq!(intent.late_money(NOW.plus_min(10)), Late::Due(eur(WHOLE)));
     let mut refunded = intent.clone();
-    refunded.refund(&refund_ask(Some(WHOLE)), NOW, &mut Changes::default()).unwrap();
+    refunded.refund(&refund_ask(Some(WHOLE)), None, NOW, &mut Changes::default()).unwrap();
     assert_eq!(refunded.late_money(NOW), Late::Over, "somebody gave it back before");
     let mut other = intent.clone();
     other.take_over(OrderId::from_u128(9), "ses_9".to_owned());
@@ -247,7 +253,7 @@ fn late_money_pays_another_order_of_the_same_amount_when_all_of_it_is_there() {
     intent.learn(&lesson(WHOLE), NOW, &mut Changes::default());
     assert!(intent.could_pay(eur(WHOLE)) && !intent.could_pay(eur(WHOLE - 1)));
     let mut back = intent.clone();
-    back.refund(&refund_ask(Some(1)), NOW, &mut Changes::default()).unwrap();
+    back.refund(&refund_ask(Some(1)), None, NOW, &mut Changes::default()).unwrap();
     assert!(!back.could_pay(eur(WHOLE)), "some of it is on its way back");
     assert!(!Intent { closing: false, ..intent }.could_pay(eur(WHOLE)), "it pays an order already");
 }

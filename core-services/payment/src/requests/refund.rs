@@ -25,6 +25,7 @@ pub(crate) async fn refund(state: Arc<State>, _call: Call, request: Refund) -> R
     let ask = RefundAsk {
         id: RefundId::new(state.context.clock().now().unix_ms(), state.context.entropy().bytes()),
         amount: request.amount,
+        merchant: request.merchant,
         key: request.key,
         reason: request.reason,
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bodega_domain::{
     Timestamp,
     id::{IntentId, JournalId, MerchantId, OrderId},
-    ledger::{Account, Held, MerchantShare, Transfer},
+    ledger::{Account, Held, MerchantShare, Reason, Transfer},
     message::payment::{Balance, TransferView},
     money::Money,
 };
@@ -36,30 +36,52 @@ pub(crate) async fn shares(
     Ok(shares)
 }
 
-/// What merchants' accounts hold of each intent.
-pub(crate) async fn held(tx: &mut Tx<'_, '_>, intents: &[IntentId]) -> Result<BTreeMap<IntentId, Held>, sqlx::Error> {
-    let mut held: BTreeMap<IntentId, Held> = BTreeMap::new();
+/// What merchants' accounts of an intent tell.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    pub(crate) held: Held,
+    /// What they gave back out of their own merchant's sale.
+    pub(crate) alone: Held,
+    /// What they gave back in proportion with all others.
+    pub(crate) together: Held,
+}
+
+/// Adds up the merchants' accounts of each intent.
+pub(crate) async fn accounts(
+    tx: &mut Tx<'_, '_>,
+    intents: &[IntentId],
+) -> Result<BTreeMap<IntentId, Accounts>, sqlx::Error> {
+    let mut accounts: BTreeMap<IntentId, Accounts> = BTreeMap::new();
     if intents.is_empty() {
-        return Ok(held);
+        return Ok(accounts);
     }
-    let rows: Vec<(Uuid, String, Uuid, i64)> = sqlx::query_as(
-        "select intent, account, merchant, sum(amount)::bigint from (
-             select intent, credit as account, merchant, amount from transfer where intent = any($1)
+    // Index: transfer_by_intent.
+    let rows: Vec<(Uuid, String, Uuid, i64, i64, i64)> = sqlx::query_as(
+        "select intent, account, merchant, sum(amount)::bigint,
+             coalesce(-sum(amount) filter (where reason = $2), 0)::bigint,
+             coalesce(-sum(amount) filter (where reason = $3), 0)::bigint
+         from (
+             select intent, credit as account, merchant, amount, reason from transfer where intent = any($1)
              union all
-             select intent, debit, merchant, -amount from transfer where intent = any($1)) as side
+             select intent, debit, merchant, -amount, reason from transfer where intent = any($1)) as side
          where merchant is not null group by intent, account, merchant",
     )
     .bind(uuids(intents.iter().map(|intent| intent.as_u128())))
+    .bind(Reason::PartRefund.as_str())
+    .bind(Reason::Refund.as_str())
     .fetch_all(&mut **tx)
     .await?;
-    for (intent, account, merchant, amount) in rows {
+    for (intent, account, merchant, held, alone, together) in rows {
         let account = Account::parse(&account).ok_or_else(|| damaged("transfer account"))?;
         if account.is_by_merchant() {
             let key = (account, MerchantId::from_u128(merchant.as_u128()));
-            held.entry(IntentId::from_u128(intent.as_u128())).or_default().insert(key, amount);
+            let of = accounts.entry(IntentId::from_u128(intent.as_u128())).or_default();
+            of.held.insert(key, held);
+            of.alone.insert(key, alone);
+            of.together.insert(key, together);
         }
     }
-    Ok(held)
+    Ok(accounts)
 }
 
 /// Writes transfers; those of one intent and moment are one journal.

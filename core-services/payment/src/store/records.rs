@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bodega_domain::{
     Timestamp,
-    id::{AttemptId, IntentId, OrderId, RefundId},
+    id::{AttemptId, IntentId, MerchantId, OrderId, RefundId},
     message::payment::Exception,
     money::Money,
     payment::Fact,
@@ -99,6 +99,9 @@ pub(crate) struct KnownRefund {
     pub(crate) id: RefundId,
     pub(crate) asked: Option<i64>,
     pub(crate) amount: Money,
+    pub(crate) merchant: Option<MerchantId>,
+    /// Whether the provider has said that it is done.
+    pub(crate) done: bool,
 }
 
 /// The refunds of these intents, by key, oldest first.
@@ -110,17 +113,19 @@ pub(crate) async fn refunds_of(
     if intents.is_empty() {
         return Ok(known);
     }
-    let rows: Vec<(Uuid, Uuid, String, Option<i64>, i64, String)> = sqlx::query_as(
-        "select intent, id, key, asked, amount, currency from refund
+    type Row = (Uuid, Uuid, String, Option<i64>, i64, String, Option<Uuid>, bool);
+    let rows: Vec<Row> = sqlx::query_as(
+        "select intent, id, key, asked, amount, currency, merchant, state = 'done' from refund
          where intent = any($1) and state <> 'failed' order by id",
     )
     .bind(uuids(intents.iter().map(|intent| intent.as_u128())))
     .fetch_all(&mut **tx)
     .await?;
-    for (intent, id, key, asked, amount, currency) in rows {
+    for (intent, id, key, asked, amount, currency, merchant, done) in rows {
         let currency = currency.parse().map_err(|_| damaged("refund.currency"))?;
         let amount = Money::new(amount, currency).map_err(|_| damaged("refund.amount"))?;
-        let refund = KnownRefund { id: RefundId::from_u128(id.as_u128()), asked, amount };
+        let merchant = merchant.map(|id| MerchantId::from_u128(id.as_u128()));
+        let refund = KnownRefund { id: RefundId::from_u128(id.as_u128()), asked, amount, merchant, done };
         known.entry(IntentId::from_u128(intent.as_u128())).or_default().push((key, refund));
     }
     Ok(known)
@@ -146,10 +151,10 @@ pub(crate) async fn insert_refunds(
     .execute(&mut **tx)
     .await?;
     sqlx::query(
-        "insert into refund (id, intent, key, asked, amount, currency, reason, state, requested_at)
-         select id, intent, key, asked, amount, currency, reason, 'asked', $8
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
-             as x (id, intent, key, asked, amount, currency, reason)",
+        "insert into refund (id, intent, key, asked, amount, currency, reason, state, requested_at, merchant)
+         select id, intent, key, asked, amount, currency, reason, 'asked', $8, merchant
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $9::uuid[])
+             as x (id, intent, key, asked, amount, currency, reason, merchant)",
     )
     .bind(uuids(refunds.iter().map(|new| new.ask.id.as_u128())))
     .bind(uuids(refunds.iter().map(|new| new.intent.as_u128())))
@@ -159,22 +164,26 @@ pub(crate) async fn insert_refunds(
     .bind(refunds.iter().map(|new| new.amount.currency().code().to_owned()).collect::<Vec<_>>())
     .bind(refunds.iter().map(|new| new.ask.reason.as_str()).collect::<Vec<_>>())
     .bind(OffsetDateTime::from(now))
+    .bind(refunds.iter().map(|new| new.ask.merchant.map(|id| uuid!(id))).collect::<Vec<_>>())
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
 /// Notes what became of refunds.
-pub(crate) async fn answer_refunds(tx: &mut Tx<'_, '_>, answered: &[(RefundId, bool)]) -> Result<(), sqlx::Error> {
+pub(crate) async fn answer_refunds(
+    tx: &mut Tx<'_, '_>,
+    answered: &[(RefundId, IntentId, bool)],
+) -> Result<(), sqlx::Error> {
     if answered.is_empty() {
         return Ok(());
     }
-    let states: Vec<&str> = answered.iter().map(|(_, done)| if *done { "done" } else { "failed" }).collect();
+    let states: Vec<&str> = answered.iter().map(|(.., done)| if *done { "done" } else { "failed" }).collect();
     sqlx::query(
         "update refund set state = x.state from unnest($1::uuid[], $2::text[]) as x (id, state)
          where refund.id = x.id and refund.state = 'asked'",
     )
-    .bind(uuids(answered.iter().map(|(id, _)| id.as_u128())))
+    .bind(uuids(answered.iter().map(|(id, ..)| id.as_u128())))
     .bind(states)
     .execute(&mut **tx)
     .await?;

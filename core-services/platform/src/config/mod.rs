@@ -3,6 +3,7 @@
 //! `config.default.toml` *is* the default: it is embedded and read first, so it documents every key and cannot drift.
 //! Unknown keys are errors, so that a typing mistake is found at start and not in production.
 
+mod mail;
 mod secret;
 
 use std::{
@@ -18,6 +19,7 @@ use figment::{
 };
 use serde::Deserialize;
 
+pub use mail::MailConfig;
 pub use secret::Secret;
 
 use crate::entropy::Entropy;
@@ -43,6 +45,8 @@ pub struct Config {
     pub http: Http,
     /// Payment providers by name.
     pub payment: Payment,
+    /// Mails to shoppers; without it none are sent.
+    pub mail: Option<MailConfig>,
     /// Quotes and plugins.
     pub pricing: Pricing,
     /// Edges to feed.

@@ -49,3 +49,30 @@ fn fresh_keys_can_be_written_and_read_again() {
     assert_eq!(read.account_keys()[0].key, keys.account_keys()[0].key);
     assert_ne!(keys.guest.0[0].secret, keys.quote.0[0].secret);
 }
+
+const MAIL: &str = "[mail]\nsmtp_url = \"smtps://shop:hunter2@mail.example.com\"\n\
+     from = \"Corner Shop <shop@example.com>\"\n";
+
+#[test]
+fn mail_is_off_until_it_is_configured_and_its_password_is_masked() {
+    assert!(Config::parse("").unwrap().mail.is_none());
+    let mail = Config::parse(MAIL).unwrap().mail.unwrap();
+    assert_eq!(mail.smtp_url.expose(), "smtps://shop:hunter2@mail.example.com");
+    assert_eq!(mail.from, "Corner Shop <shop@example.com>");
+    let debug = format!("{mail:?}");
+    assert!(!debug.contains("hunter2") && debug.contains("<masked>"), "{debug}");
+}
+
+#[test]
+fn a_mistake_about_mail_is_named_and_no_password_with_it() {
+    for (right, wrong, named) in [
+        ("smtps://", "https://", "mail.smtp_url"),
+        ("smtps://shop:hunter2@mail.example.com", "smtp://", "mail.smtp_url"),
+        ("Corner Shop <shop@example.com>", "", "mail.from"),
+        ("smtp_url", "smtp_ur", "smtp_ur"),
+        ("from = \"Corner Shop <shop@example.com>\"\n", "", "from"),
+    ] {
+        let error = Config::parse(&MAIL.replace(right, wrong)).unwrap_err().to_string();
+        assert!(error.contains(named) && !error.contains("hunter2"), "{wrong}: {error}");
+    }
+}

@@ -118,6 +118,7 @@ impl Files {
              [http]\ngateway = \"127.0.0.1:{gateway}\"\nmetrics = \"127.0.0.1:{metrics}\"\n\n\
              [payment.providers.simulator]\nadapter = \"stripe\"\nbase_url = \"http://127.0.0.1:{simulator}\"\n\
              api_key = \"{api_key}\"\nwebhook_secrets = [\"{webhook}\"]\ntimeout_ms = 10000\n\n\
+             [mail]\nsmtp_url = \"smtp://127.0.0.1:{smtp}\"\nfrom = \"Corner Shop <shop@bodega.example>\"\n\n\
              [pricing]\nplugin_host = \"{plugin_host}\"\nartefacts = \"{folder}/artefacts\"\n\n\
              [media]\ndirectory = \"{folder}/media\"\n\n\
              [replicator]\nedges = [{feeds}]\n\n",
@@ -128,6 +129,7 @@ impl Files {
             gateway = ports.gateway,
             metrics = ports.metrics,
             simulator = ports.simulator,
+            smtp = ports.smtp,
             plugin_host = plugin_host.display(),
             feeds = feeds.join(", "),
         );

@@ -1,4 +1,4 @@
-//! The whole shop on one machine: servers, core, payment simulator, edges. `cargo xtask up` runs one under `.local`,
+//! The whole shop on one machine: servers, core, payment simulator, mail catcher, edges. `cargo xtask up` runs one under `.local`,
 //! black-box tests run theirs in folders of their own.
 
 pub mod bus;
@@ -30,6 +30,8 @@ pub struct Programs {
     pub plugin_host: PathBuf,
     /// `bodega-payment-simulator`.
     pub simulator: PathBuf,
+    /// `bodega-mail-catcher`.
+    pub mail_catcher: PathBuf,
     /// `bodega-edge-host`.
     pub edge_host: PathBuf,
     /// The storefront component.
@@ -47,6 +49,7 @@ impl Programs {
             bodega: native.join("bodega"),
             plugin_host: native.join("bodega-plugin-host"),
             simulator: native.join("bodega-payment-simulator"),
+            mail_catcher: native.join("bodega-mail-catcher"),
             edge_host: native.join("bodega-edge-host"),
             edge_component: target.join("wasm32-wasip2/edge/bodega_edge_spin.wasm"),
             plugins: target.join("plugins"),
@@ -116,6 +119,7 @@ pub struct Shop {
     edges: Vec<Option<Child>>,
     core: Option<Child>,
     simulator: Option<Child>,
+    mail_catcher: Option<Child>,
     redis: Redis,
     nats: Nats,
     postgres: Postgres,
@@ -145,6 +149,7 @@ impl Shop {
             edges: Vec::new(),
             core: None,
             simulator: None,
+            mail_catcher: None,
             redis,
             nats,
             postgres,
@@ -156,6 +161,9 @@ impl Shop {
         shop.prepare(progress)?;
         progress.begin("starting the payment simulator");
         shop.start_simulator()?;
+        progress.end("");
+        progress.begin("starting the mail catcher");
+        shop.start_mail_catcher()?;
         progress.end("");
         progress.begin("starting the core");
         shop.start_core()?;
@@ -233,7 +241,7 @@ impl Shop {
     /// The name and log of a process that ended by itself.
     pub fn ended(&mut self) -> Option<(String, PathBuf)> {
         let servers = [self.postgres.child(), self.nats.child(), self.redis.child()];
-        let ours = [self.core.as_mut(), self.simulator.as_mut(), self.workerd.as_mut()];
+        let ours = [self.core.as_mut(), self.simulator.as_mut(), self.mail_catcher.as_mut(), self.workerd.as_mut()];
         let edges = self.edges.iter_mut().map(Option::as_mut);
         let all = servers.into_iter().chain(ours).chain(edges).flatten();
         let mut gone =
@@ -358,6 +366,19 @@ impl Shop {
         let port = ports.simulator;
         simulator.wait_until(READY_WITHIN, || http_status(port, "/").is_some())?;
         self.simulator = Some(simulator);
+        Ok(())
+    }
+
+    fn start_mail_catcher(&mut self) -> Result<(), StackError> {
+        let ports = &self.options.ports;
+        let launch = self
+            .launch("mail-catcher", &self.programs.mail_catcher)
+            .env("BODEGA_MAIL_CATCHER_PORT", ports.mail_catcher.to_string())
+            .env("BODEGA_MAIL_CATCHER_SMTP_PORT", ports.smtp.to_string());
+        let mut catcher = launch.start()?;
+        let port = ports.mail_catcher;
+        catcher.wait_until(READY_WITHIN, || http_status(port, "/healthz") == Some(200))?;
+        self.mail_catcher = Some(catcher);
         Ok(())
     }
 

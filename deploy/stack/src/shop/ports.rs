@@ -17,6 +17,10 @@ pub struct Ports {
     pub metrics: u16,
     /// The payment simulator.
     pub simulator: u16,
+    /// The page of the mail catcher.
+    pub mail_catcher: u16,
+    /// Where the mail catcher takes mail.
+    pub smtp: u16,
     /// The storefront in workerd.
     pub cloudflare: u16,
     /// Postgres.
@@ -44,6 +48,9 @@ impl Ports {
             gateway: at(90),
             metrics: at(91),
             simulator: at(95),
+            mail_catcher: at(25),
+            // Where everybody expects a mail catcher; that of a moved shop is beside its page.
+            smtp: if base == DEFAULT_BASE { 1025 } else { at(26) },
             cloudflare: at(790),
             postgres: at(432),
             nats: at(422),
@@ -60,7 +67,7 @@ impl Ports {
     pub fn free() -> io::Result<Self> {
         let (edge, edge_metrics) = (free_run()?, free_run()?);
         // All listeners are held until every port is known, so that no port is handed out twice.
-        let held: Vec<_> = (0..8).map(|_| port::bind_free()).collect::<io::Result<_>>()?;
+        let held: Vec<_> = (0..10).map(|_| port::bind_free()).collect::<io::Result<_>>()?;
         let mut ports = held.iter().map(|held| held.local_addr().map(|address| address.port()));
         let mut next = || ports.next().unwrap_or_else(|| Err(io::ErrorKind::AddrNotAvailable.into()));
         Ok(Self {
@@ -68,6 +75,8 @@ impl Ports {
             gateway: next()?,
             metrics: next()?,
             simulator: next()?,
+            mail_catcher: next()?,
+            smtp: next()?,
             cloudflare: next()?,
             postgres: next()?,
             nats: next()?,
@@ -90,6 +99,8 @@ impl Ports {
             ("the gateway".to_owned(), self.gateway, "--gateway-port"),
             ("metrics of the core".to_owned(), self.metrics, "--metrics-port"),
             ("the payment simulator".to_owned(), self.simulator, "--simulator-port"),
+            ("the mail catcher".to_owned(), self.mail_catcher, "--mail-catcher-port"),
+            ("SMTP of the mail catcher".to_owned(), self.smtp, "--smtp-port"),
         ];
         for edge in 0..edges {
             wanted.push((format!("edge {}", edge + 1), self.edge.saturating_add(edge), "--edge-port"));
@@ -128,8 +139,8 @@ mod tests {
     #[test]
     fn the_documented_addresses_are_the_default() {
         let ports = Ports::from_base(super::DEFAULT_BASE);
-        let listed = (ports.edge, ports.cloudflare, ports.gateway, ports.simulator);
-        assert_eq!(listed, (8080, 8790, 8090, 8095));
+        let listed = (ports.edge, ports.cloudflare, ports.gateway, ports.simulator, ports.mail_catcher, ports.smtp);
+        assert_eq!(listed, (8080, 8790, 8090, 8095, 8025, 1025));
     }
 
     #[test]

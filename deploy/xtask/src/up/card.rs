@@ -36,7 +36,8 @@ impl Card<'_> {
 
     /// For programs: `up.json`.
     pub(crate) fn to_json(&self) -> String {
-        let Ports { edge, gateway, metrics, simulator, cloudflare, postgres, nats, redis, .. } = *self.ports;
+        let Ports { edge, gateway, metrics, simulator, mail_catcher, smtp, cloudflare, postgres, nats, redis, .. } =
+            *self.ports;
         let edges: Vec<String> = (0..self.flags.edges).map(|number| loopback(edge.saturating_add(number))).collect();
         let logins: Vec<_> = self
             .logins
@@ -49,7 +50,8 @@ impl Card<'_> {
             "gateway": loopback(gateway),
             "metrics": loopback(metrics),
             "simulator": loopback(simulator),
-            "ports": {"postgres": postgres, "nats": nats, "redis": redis},
+            "mail_catcher": loopback(mail_catcher),
+            "ports": {"postgres": postgres, "nats": nats, "redis": redis, "smtp": smtp},
             "configuration": self.folder.join("bodega.toml"),
             "logins": logins,
         });
@@ -72,6 +74,8 @@ impl Card<'_> {
         list.push(("merchant pages".to_owned(), format!("{}/merchant", loopback(ports.gateway))));
         list.push(("API of the core".to_owned(), format!("{}/openapi.json", loopback(ports.gateway))));
         list.push(("payment simulator".to_owned(), loopback(ports.simulator)));
+        let mails = format!("{} (every mail of this shop)", loopback(ports.mail_catcher));
+        list.push(("mail catcher".to_owned(), mails));
         list.push(("metrics of the core".to_owned(), format!("{}/metrics", loopback(ports.metrics))));
         list
     }

@@ -89,6 +89,12 @@ pub(crate) struct PortFlags {
     /// Payment simulator [default: 8095]
     #[arg(long, value_name = "PORT", env = "BODEGA_PORT_SIMULATOR")]
     simulator_port: Option<u16>,
+    /// Page of the mail catcher [default: 8025]
+    #[arg(long, value_name = "PORT", env = "BODEGA_PORT_MAIL_CATCHER")]
+    mail_catcher_port: Option<u16>,
+    /// SMTP of the mail catcher [default: 1025; moved: 26 above the base]
+    #[arg(long, value_name = "PORT", env = "BODEGA_PORT_SMTP")]
+    smtp_port: Option<u16>,
     /// Metrics of the first edge [default: 8180]; further edges follow
     #[arg(long, value_name = "PORT", env = "BODEGA_PORT_EDGE_METRICS")]
     edge_metrics_port: Option<u16>,
@@ -122,6 +128,8 @@ impl PortFlags {
             (&mut ports.gateway, self.gateway_port),
             (&mut ports.metrics, self.metrics_port),
             (&mut ports.simulator, self.simulator_port),
+            (&mut ports.mail_catcher, self.mail_catcher_port),
+            (&mut ports.smtp, self.smtp_port),
             (&mut ports.edge_metrics, self.edge_metrics_port),
             (&mut ports.cloudflare, self.cloudflare_port),
             (&mut ports.postgres, self.postgres_port),

@@ -25,6 +25,9 @@ pub(crate) struct PayIn {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelIn {
+    /// Only these pieces; left out for the whole order.
+    #[serde(default)]
+    pub(crate) lines: Option<Vec<PiecesIn>>,
     /// One of `changed_mind`, `wrong_item`, `too_late`, `out_of_stock`, `fraud`, `other`.
     #[serde(default)]
     pub(crate) reason: Option<String>,
@@ -38,20 +41,24 @@ pub(crate) struct CancelIn {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReturnIn {
     /// What.
-    pub(crate) lines: Vec<ReturnLineIn>,
-    /// In the shopper's words.
+    pub(crate) lines: Vec<PiecesIn>,
+    /// One of `changed_mind`, `damaged`, `wrong_item`, `not_as_described`, `too_late`, `other`.
     #[serde(default)]
     pub(crate) reason: Option<String>,
 }
 
-/// A line that comes back.
+/// So many pieces of an article; as `[sku, quantity]`, too, which is how orders tell what is in a parcel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ReturnLineIn {
+pub(crate) struct PiecesIn {
     /// The SKU's code.
     pub(crate) sku: String,
     /// How many.
     pub(crate) quantity: u32,
+}
+
+fn pieces(lines: Vec<PiecesIn>) -> Vec<(String, u32)> {
+    lines.into_iter().map(|line| (line.sku, line.quantity)).collect()
 }
 
 /// Whoever has a session at all: orders belong to one.
@@ -93,10 +100,15 @@ pub(crate) async fn cancel<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answe
     };
     let order = orders::id(id)?;
     if let Some(email) = wish.email {
+        if wish.lines.is_some() {
+            let detail = "Through a link the order is cancelled as a whole.";
+            return Err(Failure::from(Code::ValidationFailed).field("/lines", "unsupported", detail));
+        }
         return respond::json(StatusCode::OK, &orders::cancel_by_link(visit, order, key, email, wish.reason).await?);
     }
     let shopper = owner(visit).await?;
-    respond::json(StatusCode::OK, &orders::cancel(visit, &shopper, order, key, wish.reason).await?)
+    let lines = wish.lines.map(pieces);
+    respond::json(StatusCode::OK, &orders::cancel(visit, &shopper, order, key, lines, wish.reason).await?)
 }
 
 /// `POST /api/v1/orders/{id}/link`.
@@ -111,6 +123,6 @@ pub(crate) async fn give_back<P: Platform>(visit: &Visit<'_, P>, id: &str) -> An
     let key = read::required_idempotency_key(visit)?;
     let wish: ReturnIn = read::json(visit)?;
     let (order, shopper) = (orders::id(id)?, owner(visit).await?);
-    let lines = wish.lines.into_iter().map(|line| (line.sku, line.quantity)).collect();
+    let lines = pieces(wish.lines);
     respond::json(StatusCode::CREATED, &orders::give_back(visit, &shopper, order, key, lines, wish.reason).await?)
 }

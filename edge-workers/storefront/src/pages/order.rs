@@ -1,9 +1,14 @@
 //! `/orders/{id}`: an order as its owner sees it, and `/o/{id}/{secret}`, which brings a guest there from elsewhere.
 
+mod calling_off;
+mod parcels;
+mod pieces;
+mod sending_back;
+
 use bodega_domain::{
-    Code, Failure,
+    Code, Failure, Timestamp,
     message::order::PaymentChoice,
-    order::{Fulfilment, OrderStatus, OrderView, PaymentStatus, Returns},
+    order::{Fulfilment, OrderLine, OrderStatus, OrderView, PaymentStatus, Returns},
 };
 use http::StatusCode;
 use maud::{Markup, html};
@@ -39,7 +44,7 @@ pub(crate) async fn open_link<P: Platform>(visit: &Visit<'_, P>, id: &str, secre
     Ok(response)
 }
 
-/// `POST /orders/{id}`: pay again, cancel, send back, make the link anew.
+/// `POST /orders/{id}`: pay again, cancel all of it or pieces, send back, make the link anew.
 pub(crate) async fn post<P: Platform>(visit: &Visit<'_, P>, id: &str) -> Answer {
     let form = read::form(visit)?;
     let id = orders::id(id)?;
@@ -68,17 +73,17 @@ async fn act<P: Platform>(visit: &Visit<'_, P>, id: bodega_domain::id::OrderId, 
             orders::pay(visit, &shopper, id, key, payment).await?;
         }
         "cancel" => {
-            orders::cancel(visit, &shopper, id, key, form.optional("reason")).await?;
+            orders::cancel(visit, &shopper, id, key, None, form.optional("reason")).await?;
+        }
+        "cancel_lines" => {
+            let lines = pieces::chosen(form, "off:")?;
+            orders::cancel(visit, &shopper, id, key, Some(lines), form.optional("reason")).await?;
         }
         "renew_link" => {
             orders::renew_link(visit, &shopper, id).await?;
         }
         "return" => {
-            let lines = form
-                .fields()
-                .filter_map(|(name, value)| Some((name.strip_prefix("back:")?.to_owned(), value.trim().parse().ok()?)))
-                .filter(|(_, quantity)| *quantity > 0)
-                .collect();
+            let lines = pieces::chosen(form, "back:")?;
             orders::give_back(visit, &shopper, id, key, lines, form.optional("reason")).await?;
         }
         _ => return Err(Failure::new(Code::BadRequest, "This form is not one of this page.")),
@@ -93,29 +98,33 @@ fn render<P: Platform>(visit: &Visit<'_, P>, shown: &Shown, refused: Option<&Fai
     let content = html! {
         div.heading { p.over { "Order " bdi { (order.number) } } h1 { (headline) } p { (story) } }
         @if let Some(failure) = refused {
-            div.notice.bad role="alert" { p { strong { (failure.code.title()) ". " } (failure.detail) } @for field in &failure.fields { p { (field.detail) } } }
+            div.notice.bad role="alert" {
+                p { strong { (failure.code.title()) ". " } @if failure.detail != failure.code.title() { (failure.detail) } }
+                @for field in &failure.fields { p { (field.detail) } }
+            }
         }
         (timeline(order, tone))
         (late_money(order))
         @if let Some(action) = order.payment.next_action.as_ref().filter(|_| !by_link) { (next_action(&action.url)) }
         div.till {
-            section.paper aria-label="What you ordered" {
-                ul.items {
-                    @for line in &order.lines {
-                        li { span.n { (line.quantity) "×" } span.t dir="auto" { (line.title) } span.p { (price::money(line.subtotal)) } }
-                    }
+            div.stack {
+                (parcels::section(order))
+                (sending_back::section(order))
+                section.paper aria-label="What you ordered" {
+                    ul.items { @for line in &order.lines { li { (ordered(line)) } } }
+                    (totals(&order.totals, false))
                 }
-                (totals(&order.totals, false))
             }
             aside.receipt aria-label="What you can do" {
                 (facts(order))
                 @if *by_link {
-                    @if can_cancel(order) { (cancel(visit, order, true)) }
-                    p.fine { "You are looking through the order's link. Paying and sending back need the browser or the account that ordered." }
+                    (calling_off::whole(visit, order, true))
+                    p.fine { "You are looking through the order's link. Paying, cancelling single articles and sending back need the browser or the account that ordered." }
                 } @else {
                     @if can_pay(order) { (pay(visit, order)) }
-                    @if can_cancel(order) { (cancel(visit, order, false)) }
-                    @if can_return(order) { (send_back(visit, order)) }
+                    (calling_off::whole(visit, order, false))
+                    (calling_off::some(visit, order))
+                    (sending_back::some(visit, order))
                 }
                 @if let Some(link) = order.link.as_deref().filter(|link| !by_link && link.starts_with('/')) {
                     p.fine { "Keep " a href=(link) { "this link" } " to look at the order from another device. Whoever has it can see the order." }
@@ -148,7 +157,10 @@ fn headline(order: &OrderView) -> (&'static str, &'static str, &'static str) {
             "The goods are put aside for you. This page looks again by itself.",
         ),
         (OrderStatus::Paid, _) => ("good", "Thank you, it is paid", "We are packing it now."),
-        (OrderStatus::InFulfilment, _) => ("good", "It is on its way", "Part of it, or all of it, has left the shop."),
+        (OrderStatus::InFulfilment, _) if order.fulfilment == Fulfilment::Partial => {
+            ("good", "Part of it is on its way", "The rest follows.")
+        }
+        (OrderStatus::InFulfilment, _) => ("good", "It is on its way", "All of it has left the shop."),
         (OrderStatus::Delivered, _) => ("good", "It has arrived", "We hope it is as it should be."),
         (OrderStatus::Completed, _) => ("good", "All done", "Thank you for shopping on the corner."),
         (OrderStatus::Cancelled, _) => ("off", "This order was called off", "What was taken is given back."),
@@ -168,7 +180,7 @@ fn timeline(order: &OrderView, tone: &str) -> Markup {
     };
     html! {
         ol class={ "progress " (tone) } aria-label="Where the order is" {
-            @for (step, name) in ["Ordered", "Paid", "On its way", "Arrived"].into_iter().enumerate() {
+            @for (step, name) in ["Placed", "Paid", "On its way", "Arrived"].into_iter().enumerate() {
                 li aria-current=[(step == at).then_some("step")] .done[step < at] { (name) }
             }
         }
@@ -198,6 +210,31 @@ fn next_action(url: &str) -> Markup {
     }
 }
 
+/// A line with what became of it.
+fn ordered(line: &OrderLine) -> Markup {
+    let so_far = parcels::so_far(line);
+    html! {
+        span.n { (line.quantity) "×" }
+        div.t { p dir="auto" { (line.title) } @if !so_far.is_empty() { p.fine { (so_far) } } }
+        span.p { (price::money(line.subtotal)) }
+    }
+}
+
+/// What is in a parcel or a return.
+fn goods(order: &OrderView, lines: &[(String, u32)]) -> Markup {
+    html! { ul { @for (sku, pieces) in lines { li { (pieces) "× " bdi { (title(order, sku)) } } } } }
+}
+
+fn title<'a>(order: &'a OrderView, sku: &'a str) -> &'a str {
+    order.lines.iter().find(|line| line.sku == sku).map_or(sku, |line| &line.title)
+}
+
+fn day(at: Timestamp) -> Markup {
+    let exact = at.to_string();
+    let day = exact.split('T').next().unwrap_or(&exact);
+    html! { time datetime=(exact) { (day) } }
+}
+
 fn facts(order: &OrderView) -> Markup {
     let payment = match order.payment.status {
         _ if order.payment.held_until.is_some() => "came too late",
@@ -214,11 +251,9 @@ fn facts(order: &OrderView) -> Markup {
         PaymentStatus::Disputed => "disputed",
         PaymentStatus::Unknown => "the bank does not say",
     };
-    let placed = order.placed_at.to_string();
-    let day = placed.split('T').next().unwrap_or(&placed).to_owned();
     html! {
         dl.facts {
-            div { dt { "Ordered" } dd { time datetime=(placed) { (day) } } }
+            div { dt { "Ordered" } dd { (day(order.placed_at)) } }
             div { dt { "Payment" } dd { (payment) } }
             @if order.payment.amounts.refunded.amount() > 0 { div { dt { "Given back" } dd { (price::money(order.payment.amounts.refunded)) } } }
             @if order.returns != Returns::None {
@@ -234,15 +269,6 @@ fn can_pay(order: &OrderView) -> bool {
             order.payment.status,
             PaymentStatus::Refused | PaymentStatus::RequiresAction | PaymentStatus::Cancelled
         )
-}
-
-fn can_cancel(order: &OrderView) -> bool {
-    matches!(order.status, OrderStatus::AwaitingPayment | OrderStatus::Paid) && order.fulfilment == Fulfilment::None
-}
-
-fn can_return(order: &OrderView) -> bool {
-    matches!(order.status, OrderStatus::InFulfilment | OrderStatus::Delivered | OrderStatus::Completed)
-        && order.returns != Returns::Full
 }
 
 fn form<P: Platform>(visit: &Visit<'_, P>, order: &OrderView, action: &str, inside: Markup) -> Markup {
@@ -269,38 +295,4 @@ fn renew_link<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
         button.button.quiet type="submit" { "Make a new link" }
     };
     html! { details.deed { summary { "Somebody else has the link" } (form(visit, order, "renew_link", inside)) } }
-}
-
-/// Who looks through a link says the order's e-mail, as a proof.
-fn cancel<P: Platform>(visit: &Visit<'_, P>, order: &OrderView, by_link: bool) -> Markup {
-    let action = if by_link { "cancel_by_link" } else { "cancel" };
-    let inside = html! {
-        @if by_link {
-            label for="email" { "The e-mail that you ordered with" }
-            input #email name="email" type="email" autocomplete="email" required maxlength="254" dir="ltr";
-        }
-        label for="reason" { "Why, if you want to say" }
-        select #reason name="reason" {
-            option value="" { "I would rather not say" }
-            option value="changed_mind" { "I changed my mind" }
-            option value="wrong_item" { "I chose something wrong" }
-            option value="too_late" { "It would come too late" }
-            option value="other" { "Something else" }
-        }
-        button.button.quiet type="submit" { "Yes, call it off" }
-    };
-    html! { details.deed { summary { "Call the order off" } (form(visit, order, action, inside)) } }
-}
-
-fn send_back<P: Platform>(visit: &Visit<'_, P>, order: &OrderView) -> Markup {
-    let inside = html! {
-        @for line in &order.lines {
-            label.back { span dir="auto" { (line.title) }
-                input type="number" name={ "back:" (line.sku) } value="0" min="0" max=(line.quantity) inputmode="numeric"; }
-        }
-        label for="back-reason" { "Why, if you want to say" }
-        input #back-reason name="reason" maxlength="200" dir="auto";
-        button.button.quiet type="submit" { "Send these back" }
-    };
-    html! { details.deed { summary { "Send something back" } (form(visit, order, "return", inside)) } }
 }

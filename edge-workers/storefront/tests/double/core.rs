@@ -8,7 +8,7 @@ use std::{
 use bodega_domain::{
     Code, Currency, Failure, Money, Timestamp,
     cart::Cart,
-    id::{AccountId, OrderId, ReturnId, SessionId},
+    id::{AccountId, OrderId, SessionId},
     message::{
         Done, Page, Reply, Request,
         cart::{Merge, Merged},
@@ -21,7 +21,7 @@ use bodega_domain::{
 use bodega_storefront::platform::CoreRequest;
 use serde_json::Value;
 
-use super::{goods, guest_ring, identity_key};
+use super::{goods, guest_ring, identity_key, life};
 
 #[derive(Default)]
 pub struct Core {
@@ -53,11 +53,13 @@ impl Core {
     }
 
     /// Changes an order behind the shopper's back.
-    pub fn set_status(&self, order: &str, status: OrderStatus, payment: PaymentStatus) {
-        let mut orders = self.orders.borrow_mut();
-        let order = orders.get_mut(order).unwrap();
-        order.status = status;
-        order.payment.status = payment;
+    pub fn alter(&self, order: &str, change: impl FnOnce(&mut OrderView)) {
+        self.change(order.parse().unwrap(), change).unwrap();
+    }
+
+    /// A parcel leaves the shop.
+    pub fn ship(&self, order: &str, sku: &str, pieces: u32) {
+        self.alter(order, |order| life::ship(order, sku, pieces));
     }
 
     pub fn answer(&self, request: &CoreRequest<'_>, edge_ms: i64) -> Vec<u8> {
@@ -147,12 +149,12 @@ impl Core {
             }
             order::Cancel::SUBJECT => {
                 let cancel: order::Cancel = parse(payload);
-                to(self.change(cancel.order, |order| order.status = OrderStatus::Cancelled)?)
+                to(self.try_change(cancel.order, |order| life::cancel(order, &cancel))?)
             }
             order::Return::SUBJECT => {
                 let back: order::Return = parse(payload);
-                let order = self.change(back.order, |order| order.returns = Returns::Requested)?;
-                to(order::ReturnAnswer { id: ReturnId::from_u128(1), order })
+                let order = self.try_change(back.order, |order| life::give_back(order, &back, now))?;
+                to(order::ReturnAnswer { id: order.return_requests.last().unwrap().id, order })
             }
             identity::SignIn::SUBJECT => {
                 let wish: identity::SignIn = parse(payload);
@@ -311,7 +313,7 @@ impl Core {
                 total: quote.totals.total,
                 fulfilment: Fulfilment::None,
             }],
-            lines: quote.lines,
+            lines: quote.lines.into_iter().map(Into::into).collect(),
             totals: quote.totals,
             payment: PaymentView {
                 status: if refused { PaymentStatus::Refused } else { PaymentStatus::Captured },
@@ -319,6 +321,8 @@ impl Core {
                 next_action: None,
                 held_until: None,
             },
+            shipments: Vec::new(),
+            return_requests: Vec::new(),
             link: matches!(session, Session::Guest(_)).then(|| format!("/o/{id}/0123456789abcdef")),
             reinstated_as: None,
             reinstates: None,
@@ -340,9 +344,20 @@ impl Core {
     }
 
     fn change(&self, order: OrderId, change: impl FnOnce(&mut OrderView)) -> Result<OrderView, Failure> {
+        self.try_change(order, |order| {
+            change(order);
+            Ok(())
+        })
+    }
+
+    fn try_change(
+        &self,
+        order: OrderId,
+        change: impl FnOnce(&mut OrderView) -> Result<(), Failure>,
+    ) -> Result<OrderView, Failure> {
         let mut orders = self.orders.borrow_mut();
         let order = orders.get_mut(&order.to_string()).ok_or(Code::OrderNotFound)?;
-        change(order);
+        change(order)?;
         Ok(order.clone())
     }
 }

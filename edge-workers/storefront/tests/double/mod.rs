@@ -15,6 +15,7 @@
 pub mod client;
 pub mod core;
 pub mod goods;
+mod life;
 
 use std::{
     cell::{Cell, RefCell},

@@ -105,7 +105,8 @@ pub const OPERATIONS: &[Op] = &[
         ..op(
             "post",
             "/api/v1/orders/{id}/cancel",
-            "Cancel what has not been sent; through an opened link, with the order's e-mail",
+            "Cancel an order of which nothing was sent, or with lines pieces that were not sent; through an opened link, with \
+             the order's e-mail, all of it",
         )
     },
     Op {

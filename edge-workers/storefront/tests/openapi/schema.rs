@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use utoipa::{OpenApi, ToSchema};
 
+use super::order::*;
+
 /// An amount: an integer of minor units, |amount| ≤ 10^13, and an ISO 4217 code. Never a float.
 #[derive(ToSchema)]
 pub struct Money {
@@ -297,143 +299,6 @@ pub struct CheckoutIn {
 }
 
 #[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum OrderStatus {
-    AwaitingPayment,
-    Paid,
-    InFulfilment,
-    Delivered,
-    Completed,
-    Cancelled,
-    Expired,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum Fulfilment {
-    None,
-    Partial,
-    Shipped,
-    Delivered,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum Returns {
-    None,
-    Requested,
-    Partial,
-    Full,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum PaymentStatus {
-    Pending,
-    RequiresAction,
-    Processing,
-    Authorised,
-    PartiallyCaptured,
-    Captured,
-    Refused,
-    Cancelled,
-    PartiallyRefunded,
-    Refunded,
-    Disputed,
-    Unknown,
-}
-
-#[derive(ToSchema)]
-pub struct PaymentAmounts {
-    authorised: Money,
-    captured: Money,
-    refunded: Money,
-}
-
-#[derive(ToSchema)]
-pub struct NextAction {
-    r#type: String,
-    url: String,
-}
-
-#[derive(ToSchema)]
-pub struct Payment {
-    status: PaymentStatus,
-    amounts: PaymentAmounts,
-    #[schema(nullable = false)]
-    next_action: Option<NextAction>,
-    /// Money that came too late waits until then for the shop's decision; afterwards it goes back.
-    #[schema(nullable = false)]
-    held_until: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub struct OrderPart {
-    merchant: String,
-    skus: Vec<String>,
-    total: Money,
-    fulfilment: Fulfilment,
-}
-
-#[derive(ToSchema)]
-pub struct Order {
-    id: String,
-    number: String,
-    placed_at: String,
-    status: OrderStatus,
-    fulfilment: Fulfilment,
-    returns: Returns,
-    lines: Vec<QuoteLine>,
-    totals: Totals,
-    parts: Vec<OrderPart>,
-    payment: Payment,
-    /// A guest's secret link.
-    #[schema(nullable = false)]
-    link: Option<String>,
-    /// The order that was made again with this one's late money.
-    #[schema(nullable = false)]
-    reinstated_as: Option<String>,
-    /// The ended order whose late money pays this one.
-    #[schema(nullable = false)]
-    reinstates: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub struct OrderPage {
-    items: Vec<Order>,
-    next_cursor: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub struct PayIn {
-    payment: PaymentChoice,
-}
-
-#[derive(ToSchema)]
-pub struct CancelIn {
-    reason: Option<String>,
-    email: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub struct ReturnLineIn {
-    sku: String,
-    quantity: u32,
-}
-
-#[derive(ToSchema)]
-pub struct ReturnIn {
-    lines: Vec<ReturnLineIn>,
-    reason: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub struct Return {
-    id: String,
-    order: Order,
-}
-
-#[derive(ToSchema)]
 pub struct SignInIn {
     email: String,
     password: String,
@@ -543,11 +408,17 @@ pub struct Problem {
     NextAction,
     Payment,
     OrderPart,
+    Units,
+    OrderLine,
+    ShipmentState,
+    Shipment,
+    ReturnState,
+    ReturnRequest,
     Order,
     OrderPage,
     PayIn,
     CancelIn,
-    ReturnLineIn,
+    PiecesIn,
     ReturnIn,
     Return,
     SignInIn,

@@ -133,7 +133,7 @@ impl Shop {
              left join (select sku_no, location, sum(delta)::bigint as delta from movement group by 1, 2) m
                  using (sku_no, location)
              left join (select sku_no, location, (sum(quantity) filter (where state = 0))::bigint as pending,
-                               (sum(quantity) filter (where state = 1))::bigint as posted
+                               (sum(quantity - shipped - released) filter (where state = 1))::bigint as posted
                         from hold_line join hold using (order_id) group by 1, 2) h using (sku_no, location)",
         )
         .fetch_all(&self.core.pool("inventory").await)

@@ -54,7 +54,7 @@ async fn open_ask(shop: &Shop, order: OrderId) -> OpenAsk {
 }
 
 async fn call_off(shop: &Shop, guest: &Guest, order: OrderId, key: &str) {
-    let cancel = Cancel { order, key: key.into(), reason: None };
+    let cancel = Cancel { order, key: key.into(), lines: Vec::new(), reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
 }
 
@@ -96,7 +96,8 @@ async fn each_command_of_a_saga_sent_twice_has_one_effect() {
     call_off(&shop, &guest, order, "c").await;
     clean(&shop, &guest, order, "called off").await;
     let ended = moved(&shop, order).await;
-    let refund = Refund { order, amount: None, key: format!("cancel:{order}"), reason: "cancelled".into() };
+    let refund =
+        Refund { order, amount: None, merchant: None, key: format!("cancel:{order}"), reason: "cancelled".into() };
     for _ in 0..2 {
         shop.core.ask(refund.clone()).await.unwrap();
         shop.core.ask(Unpost { orders: vec![order] }).await.unwrap();
@@ -273,7 +274,8 @@ async fn why_an_order_was_called_off_stands_in_its_history_as_a_word_of_a_list()
     let guest = shop.guest();
     let order = shop.buy(&guest, &[(BREAD, 1)], "k", "card_ok").await;
     shop.until_status(&guest, order.id, OrderStatus::Paid).await;
-    let cancel = |reason: &str| Cancel { order: order.id, key: "off".into(), reason: Some(reason.into()) };
+    let cancel =
+        |reason: &str| Cancel { order: order.id, key: "off".into(), lines: Vec::new(), reason: Some(reason.into()) };
     let refused = shop.core.ask_as(Some(&guest.token), cancel("Zenobia asked for it")).await;
     assert_eq!(code(&refused), Some(Code::ValidationFailed));
     assert_eq!(bodega_test_core::fields(&refused), [("/reason".to_owned(), "unknown".to_owned())]);

@@ -111,12 +111,24 @@ impl Shop {
         shop
     }
 
+    /// A shop that tells its buyers by e-mail.
+    pub(crate) async fn open_with_mail(smtp_url: &str) -> Self {
+        let mail = format!("[mail]\nsmtp_url = \"{smtp_url}\"\nfrom = \"Corner Shop <shop@bodega.example>\"\n");
+        let mut shop = Self::open_configured(&[bodega_notification::service()], &[], Clocks::default(), &mail).await;
+        shop.stock().await;
+        shop
+    }
+
     /// A shop whose stock is not counted yet, and where these services run in a process of their own.
     pub(crate) async fn open_beside(apart: &[&str], clocks: Clocks) -> Self {
         Self::open_services(&[], apart, clocks).await
     }
 
     async fn open_services(more_services: &[Service], apart: &[&str], clocks: Clocks) -> Self {
+        Self::open_configured(more_services, apart, clocks, "").await
+    }
+
+    async fn open_configured(more_services: &[Service], apart: &[&str], clocks: Clocks, configuration: &str) -> Self {
         // The provider has to know where the shop is before the shop starts, and the other way round: the port first.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let webhook_url = format!("http://{}/", listener.local_addr().unwrap());
@@ -124,7 +136,7 @@ impl Shop {
         let simulator = Simulator::start(options).await.unwrap();
         let more = format!(
             "[payment.providers.simulator]\nadapter = \"stripe\"\nbase_url = \"{}\"\napi_key = \"sk_test_simulator\"\n\
-             webhook_secrets = [\"whsec_simulator\"]\ntimeout_ms = 2000\n",
+             webhook_secrets = [\"whsec_simulator\"]\ntimeout_ms = 2000\n{configuration}",
             simulator.url()
         );
         let all = [

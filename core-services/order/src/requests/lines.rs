@@ -1,0 +1,118 @@
+//! `order.v1.cancel` by line: some units of a paid order are called off before they were shipped.
+
+use std::collections::BTreeMap;
+
+use bodega_domain::{
+    Failure, Money,
+    fulfilment::{self, Line, Picked},
+    id::MerchantId,
+    message::order::{CANCEL_REASONS, Cancel},
+    saga::table::{Kind, Run},
+};
+use bodega_platform::{Call, TransactionError, Tx};
+
+use super::{
+    command::{cancel_print, word_of},
+    returns::worth,
+    ship::{acts_for, counted},
+};
+use crate::{
+    Orders,
+    runs::{self, Asked, Moving, Subject, Work},
+    store::{self, read::StoredOrder},
+};
+
+/// Calls lines off. `false` when nothing of the order would be left: then all of it is called off, with its shipping.
+pub(super) async fn call_off(
+    orders: &Orders,
+    call: &Call,
+    request: &Cancel,
+    stored: &StoredOrder,
+    who: &str,
+) -> Result<bool, Failure> {
+    let reason = word_of(&CANCEL_REASONS, request.reason.as_deref())?;
+    let print = cancel_print(request);
+    let asked = &Asked { who, key: &request.key, fingerprint: &print };
+    let everything = call.principal.is_admin() || who == stored.owner;
+    let mine = &|line: &Line| everything || acts_for(&call.principal, line.merchant);
+    let begun = orders
+        .context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                if !runs::fresh(&mut tx, stored.id, asked).await? {
+                    return Ok(Some(Vec::new()));
+                }
+                let mut moving = Moving::paid(&mut tx, stored).await?;
+                let room = |line: &Line| if mine(line) { line.open() } else { 0 };
+                let picked =
+                    fulfilment::pick(&moving.lines, &request.lines, room).map_err(TransactionError::Refused)?;
+                if is_all(&moving.lines, &picked) {
+                    // The key is remembered with the whole.
+                    store::saga::forget_key(&mut tx, who, &request.key).await?;
+                    return Ok(None);
+                }
+                let data = serde_json::json!({ "units": counted(&moving.lines, &picked).1, "reason": reason });
+                moving.note("cancel_requested", who, data);
+                Ok::<_, TransactionError<Failure>>(Some(take_off(orders, &mut tx, moving, &picked, asked).await?))
+            })
+        })
+        .await?;
+    let Some(begun) = begun else { return Ok(false) };
+    runs::lead(&orders.sagas, &call.context, begun).await?;
+    Ok(true)
+}
+
+/// Whether nothing of an order is left without these units.
+fn is_all(lines: &[Line], picked: &[Picked]) -> bool {
+    let off = |index| picked.iter().filter(|p| p.index == index).map(|p| p.units).sum::<u32>();
+    lines.iter().enumerate().all(|(index, line)| line.units.cancelled + off(index) == line.quantity)
+}
+
+/// Takes the units off and begins a saga for each merchant they belong to: money out of the own sale, stock back on the
+/// own shelf.
+async fn take_off(
+    orders: &Orders,
+    tx: &mut Tx<'_, '_>,
+    mut moving: Moving<'_>,
+    picked: &[Picked],
+    asked: &Asked<'_>,
+) -> Result<Vec<uuid::Uuid>, TransactionError<Failure>> {
+    let context = &orders.context;
+    let (order, now) = (moving.stored.id, context.clock().now());
+    let mut by_merchant: BTreeMap<MerchantId, Vec<Picked>> = BTreeMap::new();
+    for one in picked {
+        if let Some(line) = moving.lines.get(one.index) {
+            by_merchant.entry(line.merchant).or_default().push(*one);
+        }
+    }
+    let mut works = Vec::with_capacity(by_merchant.len());
+    for (merchant, picked) in by_merchant {
+        let (units, skus) = counted(&moving.lines, &picked);
+        let refunds = worth(&moving.lines, &picked).map_err(TransactionError::Refused)?;
+        let amount = refunds.iter().map(|(_, amount)| *amount).sum::<i64>();
+        let amount = amount.min(store::units::left_of_part(tx, order, merchant).await?);
+        let currency = moving.stored.content.currency;
+        let refund = Money::new(amount, currency).map_err(|_| TransactionError::Refused(Failure::internal()))?;
+        moving.change(&units, |units, count| units.cancelled += count);
+        moving.refund(&refunds, 1);
+        store::units::refund_part(tx, order, merchant, amount).await?;
+        let id = uuid::Uuid::from_u128(context.entropy().uuid(now).as_u128());
+        let cancellation = bodega_domain::id::CancellationId::from_u128(id.as_u128());
+        let work = Work {
+            subject: Subject::Cancellation(cancellation),
+            merchant,
+            units,
+            skus,
+            refund: Some(refund),
+            refunds,
+            location: None,
+            shelf: Vec::new(),
+            asked: Vec::new(),
+        };
+        works.push((id, Run::begin(Kind::CancelLines, now), work));
+    }
+    let begun = runs::begin(tx, order, asked, works).await?;
+    moving.write(context, tx).await?;
+    Ok(begun)
+}

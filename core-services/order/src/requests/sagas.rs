@@ -1,0 +1,92 @@
+//! `order.v1.{sagas,nudge_saga}`: sagas that are under way, and a person who brings a parked one on.
+
+use bodega_domain::{
+    Code, Failure, Timestamp,
+    message::{
+        Page,
+        order::{Nudge, NudgeSaga, SagaView, Sagas},
+    },
+    saga::table::Word,
+};
+use bodega_platform::{Call, TransactionError};
+use uuid::Uuid;
+
+use super::ship::failed;
+use crate::{
+    Orders,
+    runs::{self, Heard},
+    store::{self, Entry, runs::StoredRun},
+};
+
+/// Items of a page.
+const PAGE_MAX: i64 = 50;
+
+pub(crate) async fn list(orders: Orders, _call: Call, request: Sagas) -> Result<Page<SagaView>, Failure> {
+    let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
+    let pool = orders.context.postgres().pool();
+    let mut found = store::runs::open(pool, request.parked, after, PAGE_MAX + 1).await.map_err(failed)?;
+    let page = usize::try_from(PAGE_MAX).unwrap_or(usize::MAX);
+    let more = found.len() > page;
+    found.truncate(page);
+    let last = found.last().map(|run| format!("{}~{}", run.begun_at.unix_ms(), run.id.simple()));
+    Ok(Page { items: found.into_iter().map(view).collect(), next_cursor: last.filter(|_| more) })
+}
+
+fn parse_cursor(text: &str) -> Result<(Timestamp, Uuid), Failure> {
+    text.split_once('~')
+        .and_then(|(at, id)| Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?)))
+        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
+}
+
+fn view(run: StoredRun) -> SagaView {
+    SagaView {
+        id: run.id.simple().to_string(),
+        order: run.order,
+        saga: run.run.kind.as_str().to_owned(),
+        step: run.run.step().to_owned(),
+        way: if run.run.is_parked() { "parked" } else { run.run.way.as_str() }.to_owned(),
+        reason: run.reason.map(|reason| format!("{}: {}", reason.code, reason.detail)),
+        attempts: u32::try_from(run.attempts).unwrap_or(0),
+        since: run.run.since,
+    }
+}
+
+pub(crate) async fn nudge(orders: Orders, call: Call, request: NudgeSaga) -> Result<SagaView, Failure> {
+    let id: Uuid = request.saga.parse().map_err(|_| Failure::from(Code::NotFound))?;
+    let context = &orders.context;
+    let pool = context.postgres().pool();
+    let run = store::runs::read(pool, id).await.map_err(failed)?.ok_or(Code::NotFound)?;
+    if !run.run.is_parked() {
+        // A button that was pressed twice: it goes on already.
+        return if run.run.is_over() { Err(runs::conflict(run.order, "This saga has ended.")) } else { Ok(view(run)) };
+    }
+    let (word, what) = match request.nudge {
+        Nudge::Retry => (Word::Retry, "saga_retried"),
+        Nudge::Compensate => (Word::Compensate, "saga_compensated"),
+    };
+    if run.run.hear(word, context.clock().now()).is_err() {
+        let detail = "What was done before this step cannot be taken back. Put its cause right, then try again.";
+        return Err(runs::conflict(run.order, detail));
+    }
+    runs::hear(&orders.sagas, &run, &Heard::word(word)).await?;
+    let entry = Entry {
+        order: run.order,
+        what,
+        who: call.principal.who(),
+        data: serde_json::json!({ "saga": run.run.kind, "step": run.run.step() }),
+    };
+    let entry = &entry;
+    context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                let now = context.clock().now();
+                store::append_history(&mut tx, std::slice::from_ref(entry), now).await?;
+                Ok::<_, TransactionError<Failure>>(())
+            })
+        })
+        .await?;
+    // What it comes to is told by the view; a refusal is the saga's own affair.
+    let _ = runs::lead(&orders.sagas, &call.context, vec![id]).await;
+    store::runs::read(pool, id).await.map_err(failed)?.map(view).ok_or_else(|| Code::NotFound.into())
+}
