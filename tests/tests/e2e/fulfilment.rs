@@ -45,12 +45,8 @@ async fn an_order_is_sent_in_parcels_called_off_by_piece_and_sent_back() {
         .post(&format!("{at}/cancel"), &json!({"lines": [[sku, 1]]}))
         .await
         .expect_problem(400, "idempotency_key_missing");
-    let off = guest.post_with_key(
-        &format!("{at}/cancel"),
-        &fresh_key("off"),
-        &json!({"lines": [[sku, 1]], "reason": "changed_mind"}),
-    );
-    let off = off.await.expect(200);
+    let off = json!({"lines": [[sku, 1]], "reason": "changed_mind"});
+    let off = guest.post_with_key(&format!("{at}/cancel"), &fresh_key("off"), &off).await.expect(200);
     assert_eq!((&off["status"], &off["lines"][0]["units"]["cancelled"]), (&json!("paid"), &json!(1)), "{off:#}");
     let parcel = json!({"lines": [[sku, 2]], "carrier": "Corner Post", "tracking": "CP 42"});
     let key = fresh_key("parcel");
