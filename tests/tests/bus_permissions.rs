@@ -90,14 +90,16 @@ fn credentials(permissions: &Permissions) -> Vec<Credential> {
 
 /// What each service may ask others: all of a service, or one operation. Written down here once more, so that nobody
 /// is given more by a single edit.
-const ASKS: [(&str, &[&str]); 9] = [
-    ("identity", &["catalog.v1.put_views", "cart", "order", "replicator"]),
+const ASKS: [(&str, &[&str]); 10] = [
+    ("identity", &["catalog.v1.put_views", "cart", "order.v1.forget", "replicator"]),
     ("catalog", &["inventory", "pricing", "replicator"]),
     ("cart", &["catalog", "identity"]),
     ("pricing", &["cart", "catalog", "inventory"]),
     ("inventory", &["order.v1.abandon", "order.v1.unproven", "order.v1.let_go", "catalog"]),
     ("order", &["cart", "catalog", "identity", "inventory", "payment", "pricing"]),
-    ("payment", &["order"]),
+    // Names and addresses for mails: nobody else may ask for them.
+    ("notification", &["order.v1.mailing"]),
+    ("payment", &["order.v1.payment_changed"]),
     ("replicator", &["catalog", "identity", "pricing"]),
     // Asks for people with their own tokens, and for operators.
     ("gateway", &["*"]),
