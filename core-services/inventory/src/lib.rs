@@ -15,6 +15,7 @@
 //! | `inventory.v1.release` | order | units of a posted hold are given back |
 //! | `inventory.v1.hold_of` | checks | the state of a hold |
 //! | `inventory.v1.{adjust,levels}` | merchants, admins | counts and what they come to |
+//! | `inventory.v1.{count,transfer,set_safety}` | merchants, admins | what was counted, what is carried from shelf to shelf, what is kept back |
 //! | `inventory.v1.{movements,locations}` | merchants, admins | who changed what is on hand, when and why, and where |
 //! | `inventory.v1.exceptions` | admins | what is promised beyond what was counted |
 //! | `inventory.v1.put_locations` | admins | locations |
@@ -53,6 +54,9 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(context.clone(), requests::parts::unship)
         .on(context.clone(), requests::parts::release)
         .on(context.clone(), requests::adjust::adjust)
+        .on(context.clone(), requests::count::count)
+        .on(context.clone(), requests::count::transfer)
+        .on(context.clone(), requests::count::set_safety)
         .on(context.clone(), requests::adjust::put_locations)
         .on(context.clone(), requests::read::levels)
         .on(context.clone(), requests::read::movements)

@@ -2,6 +2,7 @@
 
 pub(crate) mod adjust;
 pub(crate) mod change;
+pub(crate) mod count;
 pub(crate) mod exceptions;
 pub(crate) mod hold;
 pub(crate) mod parts;

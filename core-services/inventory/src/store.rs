@@ -1,6 +1,7 @@
 //! All SQL of inventory. Lock order everywhere: stock rows by (SKU, location), then holds by order, then
 //! their parts.
 
+pub(crate) mod counts;
 pub(crate) mod exceptions;
 pub(crate) mod movements;
 pub(crate) mod parts;

@@ -127,6 +127,9 @@ pub const OPERATIONS: &[Operation] = &[
     internal("identity.v1.revoked", Idempotency::Read),
     // inventory
     core("inventory.v1.adjust", Caller::Merchant, RateClass::Write, Idempotency::Natural),
+    core("inventory.v1.count", Caller::Merchant, RateClass::Write, Idempotency::Key),
+    core("inventory.v1.set_safety", Caller::Merchant, RateClass::Write, Idempotency::Natural),
+    core("inventory.v1.transfer", Caller::Merchant, RateClass::Write, Idempotency::Natural),
     core("inventory.v1.exceptions", Caller::Admin, RateClass::Read, Idempotency::Read),
     core("inventory.v1.levels", Caller::Merchant, RateClass::Read, Idempotency::Read),
     core("inventory.v1.locations", Caller::Merchant, RateClass::Read, Idempotency::Read),

@@ -193,6 +193,70 @@ pub struct Adjust {
     pub adjustments: Vec<Adjustment>,
 }
 
+/// What was counted at one location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// The SKU; it has been booked there before.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// How many there are, ≥ 0.
+    pub on_hand: i64,
+}
+
+/// Sets what is on hand to what was counted: the differences become movements. All or nothing, once for each key. For
+/// merchants their own stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Count {
+    /// What was counted; each SKU at each location once.
+    pub counts: Vec<Counted>,
+    /// The idempotency key; its scope is the asker.
+    pub key: String,
+}
+
+/// Answer of [`Count`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountAnswer {
+    /// Rows that were other than counted.
+    pub changed: u32,
+    /// Rows that were as counted.
+    pub same: u32,
+}
+
+/// Carries units from one shelf to another. Only what is promised to nobody can go. The same reference twice is once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// The SKU.
+    pub sku_no: SkuNo,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// From there.
+    pub from: LocationId,
+    /// To there.
+    pub to: LocationId,
+    /// How many, ≥ 1.
+    pub quantity: u32,
+    /// By which it is known.
+    pub reference: String,
+}
+
+/// Keeps so many units of a SKU at a location back from orders. What is held or promised already stays so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetSafety {
+    /// The SKU; it has been booked there before.
+    pub sku_no: SkuNo,
+    /// Where.
+    pub location: LocationId,
+    /// Who sells it.
+    pub merchant: MerchantId,
+    /// How many, ≥ 0.
+    pub safety: i64,
+}
+
 /// Makes or renames a location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
@@ -391,6 +455,9 @@ requests! {
     Unship => "inventory.v1.unship", Done;
     Release => "inventory.v1.release", PartVerdict;
     Adjust => "inventory.v1.adjust", Done;
+    Count => "inventory.v1.count", CountAnswer;
+    Transfer => "inventory.v1.transfer", Done;
+    SetSafety => "inventory.v1.set_safety", Done;
     PutLocations => "inventory.v1.put_locations", Done;
     Levels => "inventory.v1.levels", Page<Level>;
     Movements => "inventory.v1.movements", Page<MovementView>;

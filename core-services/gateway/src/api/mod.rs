@@ -110,6 +110,9 @@ endpoints! {
     Get "/api/v1/stock/movements" inventory::Movements [sku_nos: Numbers, merchant: Text, cursor: Text, limit: Number] "Who changed what is on hand, when and why";
     Get "/api/v1/stock/locations" inventory::Locations [] "Locations, in the order of their allocation";
     Post "/api/v1/stock/adjustments" inventory::Adjust [] "Changes what is on hand, all or nothing";
+    Post "/api/v1/stock/counts" inventory::Count [] "Sets what is on hand to what was counted, all or nothing";
+    Post "/api/v1/stock/transfers" inventory::Transfer [] "Carries free units from one location to another";
+    Put "/api/v1/stock/safety" inventory::SetSafety [] "Keeps units of a SKU at a location back from orders";
     Get "/api/v1/stock/policies" inventory::Policies [merchant: Text, cursor: Text] "What merchants allow of their stock to orders that could not be paid so far";
     Put "/api/v1/stock/policies" inventory::SetPolicy [] "Says which share of a merchant's stock such orders may hold";
     Put "/api/v1/stock/locations" inventory::PutLocations [] "Makes or renames locations";

@@ -6,6 +6,7 @@
 
 mod address;
 mod calling_off;
+mod counts;
 mod desk;
 mod forget;
 mod form;
@@ -32,7 +33,7 @@ use axum::{Router, http::header, response::IntoResponse, routing};
 use bodega_platform::Context;
 
 use desk::Desk;
-use visit::{read, write};
+use visit::{read, table_file, write};
 
 /// The routes of both desks.
 pub(crate) fn routes() -> Router<Context> {
@@ -60,6 +61,10 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/products"), read(desk, products::list))
             .route(&at("/products/{slug}"), read(desk, products::show).merge(write(desk, products::change)))
             .route(&at("/stock"), read(desk, stock::list).merge(write(desk, stock::adjust)))
+            .route(&at("/stock/transfers"), write(desk, stock::transfer))
+            .route(&at("/stock/safety"), write(desk, stock::keep_back))
+            .route(&at("/stock/counts"), write(desk, counts::upload))
+            .route(&at("/stock/counts.csv"), table_file(desk, "counts.csv", counts::download))
             .route(&at("/plugins"), read(desk, plugins::list).merge(write(desk, plugins::upload)))
             .route(&at("/plugins/{plugin}/activate"), write(desk, plugins::activate))
             .route(&at("/promotions/{promotion}/deactivate"), write(desk, plugins::deactivate));

@@ -10,12 +10,15 @@ use bodega_domain::{
     catalog::SkuNo,
     message::{
         catalog::PriceLines,
-        inventory::{Adjust, Adjustment, Level, Levels, MovementView, Movements},
+        inventory::{
+            Adjust, Adjustment, Level, Levels, Location, Locations, MovementView, Movements, SetSafety, Transfer,
+        },
     },
 };
 use maud::{Markup, html};
 
 use super::{
+    counts,
     form::wrong,
     layout::Page,
     table::{pager, table},
@@ -44,12 +47,14 @@ pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
     let known = visit.ask_as_service(names).await.map(|known| known.skus).unwrap_or_default();
     let names: HashMap<SkuNo, (String, String)> =
         known.into_iter().map(|sku| (sku.sku_no, (sku.title, sku.sku))).collect();
-    let rows = page.items.iter().map(|level| row(&visit, level, names.get(&level.sku_no))).collect();
+    let places = visit.ask(Locations {}).await?;
+    let rows = page.items.iter().map(|level| row(&visit, level, &places, names.get(&level.sku_no))).collect();
     let heads = ["Article", "Place", "On hand", "Held", "Promised", "Free", "Change"];
     let body = html! {
         (table("Units by article and place", &heads, rows, "Nothing has been counted yet."))
         p.fine { "Held: in orders that are not paid yet. Promised: sold. Free: what can still be ordered." }
         (pager(&visit.at("/stock"), "", visit.cursor().is_some(), page.next_cursor.as_deref()))
+        (counts::section(&visit))
         section aria-labelledby="moved" { h2 id="moved" { "Last changes" } (movements(&moved, &names)) }
     };
     Ok(Page::new("Stock", body))
@@ -74,7 +79,8 @@ fn movements(moved: &[MovementView], names: &HashMap<SkuNo, (String, String)>) -
     table("Newest first", &["Article", "Place", "Units", "Why", "When", "Who"], rows, "Nothing has been counted yet.")
 }
 
-fn row(visit: &Visit, level: &Level, name: Option<&(String, String)>) -> Vec<Markup> {
+fn row(visit: &Visit, level: &Level, places: &[Location], name: Option<&(String, String)>) -> Vec<Markup> {
+    let title = name.map_or("this article", |(title, _)| title);
     vec![
         html! {
             @if let Some((title, sku)) = name { (title) br; code { (sku) } } @else { "SKU number " (level.sku_no) }
@@ -83,8 +89,16 @@ fn row(visit: &Visit, level: &Level, name: Option<&(String, String)>) -> Vec<Mar
         html! { span.num { (level.on_hand) } },
         html! { span.num { (level.pending) } },
         html! { span.num { (level.posted) } },
-        html! { span.num { (level.available) } @if level.short > 0 { " " (badge("short")) " " (level.short) } },
-        adjust_form(visit, level, name.map_or("this article", |(title, _)| title)),
+        html! {
+            span.num { (level.available) }
+            @if level.short > 0 { " " (badge("short")) " " (level.short) }
+            @if level.safety > 0 { br; span.fine { (level.safety) " kept back" } }
+        },
+        html! {
+            (adjust_form(visit, level, title))
+            (transfer_form(visit, level, places, title))
+            (safety_form(visit, level, title))
+        },
     ]
 }
 
@@ -94,9 +108,7 @@ fn adjust_form(visit: &Visit, level: &Level, name: &str) -> Markup {
         details.adjust {
             summary { "Adjust" span.vh { " " (name) " at " (level.location_name) } }
             form method="post" action=(visit.at("/stock")) {
-                input type="hidden" name="sku_no" value=(level.sku_no);
-                input type="hidden" name="location" value=(level.location);
-                input type="hidden" name="merchant" value=(level.merchant);
+                (which(level))
                 input type="hidden" name="reference" value=(visit.key());
                 div.field {
                     label for=(id("delta")) { "Add or take" }
@@ -110,6 +122,93 @@ fn adjust_form(visit: &Visit, level: &Level, name: &str) -> Markup {
             }
         }
     }
+}
+
+/// The article and its merchant, as every form of a row names them.
+fn which(level: &Level) -> Markup {
+    html! {
+        input type="hidden" name="sku_no" value=(level.sku_no);
+        input type="hidden" name="location" value=(level.location);
+        input type="hidden" name="merchant" value=(level.merchant);
+    }
+}
+
+fn transfer_form(visit: &Visit, level: &Level, places: &[Location], name: &str) -> Markup {
+    let id = |field: &str| format!("move-{field}-{}-{}", level.sku_no, level.location);
+    let free = (level.on_hand - level.pending - level.posted).max(0);
+    html! {
+        @if free > 0 && places.len() > 1 {
+            details.adjust {
+                summary { "Move" span.vh { " " (name) " from " (level.location_name) } }
+                form method="post" action=(visit.at("/stock/transfers")) {
+                    (which(level))
+                    input type="hidden" name="key" value=(visit.key());
+                    div.field {
+                        label for=(id("units")) { "Units, of " (free) }
+                        input id=(id("units")) name="units" type="number" step="1" required min="1" max=(free);
+                    }
+                    div.field {
+                        label for=(id("to")) { "To" }
+                        select id=(id("to")) name="to" {
+                            @for place in places.iter().filter(|place| place.id != level.location) {
+                                option value=(place.id) { (place.name) }
+                            }
+                        }
+                    }
+                    button.button type="submit" { "Move" }
+                }
+            }
+        }
+    }
+}
+
+fn safety_form(visit: &Visit, level: &Level, name: &str) -> Markup {
+    let id = format!("safety-{}-{}", level.sku_no, level.location);
+    html! {
+        details.adjust {
+            summary { "Keep back" span.vh { " " (name) " at " (level.location_name) } }
+            form method="post" action=(visit.at("/stock/safety")) {
+                (which(level))
+                div.field {
+                    label for=(id) { "Units that are not sold" }
+                    input id=(id) name="safety" type="number" step="1" required min="0" max=(DELTA_MAX) value=(level.safety);
+                }
+                button.button type="submit" { "Keep back" }
+            }
+        }
+    }
+}
+
+pub(crate) async fn transfer(visit: Arc<Visit>) -> Result<Done, Failure> {
+    let form = &visit.form;
+    let quantity: u32 = form.parsed("units", "A whole number of units.")?;
+    let message = Transfer {
+        sku_no: form.parsed("sku_no", "The number of an article.")?,
+        merchant: form.parsed("merchant", "The id of a merchant.")?,
+        from: form.parsed("location", "The id of a place.")?,
+        to: form.parsed("to", "The id of a place.")?,
+        quantity,
+        reference: form.key()?,
+    };
+    visit.ask(message).await?;
+    Ok(Done { to: visit.at("/stock"), said: format!("{quantity} units are booked at the other place.") })
+}
+
+pub(crate) async fn keep_back(visit: Arc<Visit>) -> Result<Done, Failure> {
+    let form = &visit.form;
+    let safety: i64 = form.parsed("safety", "A whole number of units.")?;
+    let message = SetSafety {
+        sku_no: form.parsed("sku_no", "The number of an article.")?,
+        location: form.parsed("location", "The id of a place.")?,
+        merchant: form.parsed("merchant", "The id of a merchant.")?,
+        safety,
+    };
+    visit.ask(message).await?;
+    let said = match safety {
+        0 => "Nothing is kept back any more.".to_owned(),
+        units => format!("{units} units are kept back: no new order gets them."),
+    };
+    Ok(Done { to: visit.at("/stock"), said })
 }
 
 pub(crate) async fn adjust(visit: Arc<Visit>) -> Result<Done, Failure> {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, future::Future, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts as _, Path, Query, Request, State},
-    http::{HeaderMap, HeaderValue, Uri},
+    http::{HeaderMap, HeaderValue, Uri, header},
     response::Response,
     routing::{self, MethodRouter},
 };
@@ -106,6 +106,39 @@ where
                 let (said, cleared) = session::notice(desk, &asked).unzip();
                 let document = document(desk, Some(uri.path()), said.as_deref(), &page);
                 html(200, document, renewed.into_iter().chain(cleared.flatten()))
+            }
+            Err(failure) => refuse(desk, &exchange, &asked, &Asked::Page(uri), &failure, renewed),
+        }
+    })
+}
+
+/// A table at GET, as a file to be kept.
+pub(crate) fn table_file<F, Fut>(desk: Desk, name: &'static str, handler: F) -> MethodRouter<Context>
+where
+    F: Fn(Arc<Visit>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<u8>, Failure>> + Send + 'static,
+{
+    routing::get(move |State(context): State<Context>, exchange: Exchange, request: Request| async move {
+        let (asked, uri) = (request.headers().clone(), request.uri().clone());
+        let mut renewed = None;
+        let read = match enter(desk, &context, &exchange, request, &mut renewed).await {
+            Ok(visit) => handler(Arc::new(visit)).await,
+            Err(refused) => Err(refused),
+        };
+        match read {
+            Ok(table) => {
+                let mut response = Response::new(table.into());
+                let kept = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+                let kept = kept.unwrap_or(HeaderValue::from_static("attachment"));
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+                response.headers_mut().insert(header::CONTENT_DISPOSITION, kept);
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                if let Some(cookie) = renewed {
+                    response.headers_mut().append(header::SET_COOKIE, cookie);
+                }
+                response
             }
             Err(failure) => refuse(desk, &exchange, &asked, &Asked::Page(uri), &failure, renewed),
         }

@@ -19,12 +19,12 @@ use bodega_domain::{
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
 
 use super::{announce_bands, exceptions, parts};
-use crate::store;
+use crate::store::{self, movements::Movement};
 
 /// Adjustments in one message.
-const ADJUSTMENTS_MAX: usize = 5_000;
+pub(super) const ADJUSTMENTS_MAX: usize = 5_000;
 /// Units in one adjustment: far beyond any shelf, far below what a sum could overflow with.
-const ADJUSTMENT_UNITS_MAX: i64 = 1_000_000_000;
+pub(super) const ADJUSTMENT_UNITS_MAX: i64 = 1_000_000_000;
 /// Bytes of a reason or reference.
 const TEXT_BYTES_MAX: usize = 120;
 
@@ -63,9 +63,9 @@ pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) 
 }
 
 /// What a text has to be.
-const ONE_LINE: &str = "1 to 120 bytes without control characters.";
+pub(super) const ONE_LINE: &str = "1 to 120 bytes without control characters.";
 
-fn is_line(text: &str) -> bool {
+pub(super) fn is_line(text: &str) -> bool {
     !text.trim().is_empty() && text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control)
 }
 
@@ -82,7 +82,12 @@ fn validate(adjustments: &[Adjustment]) -> Result<(), Failure> {
             v.check(is_line(text), &format!("/adjustments/{index}/{name}"), "length", ONE_LINE);
         }
         let ours = parts::REFERENCES.iter().any(|ours| adjustment.reference.starts_with(ours));
-        v.check(!ours, &format!("/adjustments/{index}/reference"), "reserved", "Movements of shipments are called so.");
+        v.check(
+            !ours,
+            &format!("/adjustments/{index}/reference"),
+            "reserved",
+            "Movements of shipments, counts and transfers are called so.",
+        );
     }
     v.finish()
 }
@@ -105,7 +110,7 @@ fn once_each(adjustments: Vec<Adjustment>) -> Result<Vec<Adjustment>, Failure> {
 }
 
 /// Admins and services count everybody's goods.
-fn may_act_for_all(principal: &Principal) -> bool {
+pub(super) fn may_act_for_all(principal: &Principal) -> bool {
     matches!(principal, Principal::Service) || principal.is_admin()
 }
 
@@ -154,11 +159,19 @@ async fn count(
     if new.len() < adjustments.len() {
         known_are_the_same(tx, adjustments).await?;
     }
+    book(inventory, tx, &mut rows, &new).await
+}
+
+/// Why movements cannot be booked, or a fault of the database.
+pub(super) type Booked = Result<(), TransactionError<Failure>>;
+
+/// Brings locked rows to what new movements make of them, with all that follows from it.
+pub(super) async fn book(inventory: &Context, tx: &mut Tx<'_, '_>, rows: &mut [StockRow], new: &[Movement]) -> Booked {
     let mut deltas: BTreeMap<(SkuNo, LocationId), i64> = BTreeMap::new();
-    for movement in &new {
+    for movement in new {
         *deltas.entry((movement.sku_no, movement.location)).or_default() += movement.delta;
     }
-    for row in &mut rows {
+    for row in rows.iter_mut() {
         row.on_hand += deltas.get(&(row.sku_no, row.location)).copied().unwrap_or(0);
         if row.on_hand < 0 {
             let failure = Failure::new(Code::Conflict, "There is less on hand than this would take away.")
@@ -176,12 +189,15 @@ async fn count(
     store::count_stock(tx, &deltas).await?;
     exceptions::settle(inventory, tx, exceptional.into_iter()).await?;
     // Compared with nothing, so that the first count of a SKU is announced too.
-    announce_bands(inventory, tx, &BTreeMap::new(), &bands(&rows)).await?;
+    announce_bands(inventory, tx, &BTreeMap::new(), &bands(rows)).await?;
     Ok(())
 }
 
 /// A known reference with another content is a mistake, not a repetition.
-async fn known_are_the_same(tx: &mut Tx<'_, '_>, adjustments: &[Adjustment]) -> Result<(), TransactionError<Failure>> {
+pub(super) async fn known_are_the_same(
+    tx: &mut Tx<'_, '_>,
+    adjustments: &[Adjustment],
+) -> Result<(), TransactionError<Failure>> {
     let by_reference: BTreeMap<(MerchantId, &str), &Adjustment> =
         adjustments.iter().map(|a| ((a.merchant, a.reference.as_str()), a)).collect();
     let asked: Vec<&Adjustment> = adjustments.iter().collect();

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::store::{self, parts::Part};
 
-/// What movements of shipments are called by begins so: nobody else's reference may.
-pub(super) const REFERENCES: [&str; 2] = ["shipment:", "shipment_undone:"];
+/// What movements of shipments, counts and transfers are called by begins so: nobody else's reference may.
+pub(super) const REFERENCES: [&str; 4] = ["shipment:", "shipment_undone:", "count:", "transfer:"];
 
 pub(crate) async fn ship(inventory: Context, _call: Call, request: Ship) -> Result<PartVerdict, Failure> {
     fits(&request.units)?;
@@ -92,7 +92,7 @@ impl Ask {
 
     /// What a movement of its units is called by: the reason and the reference.
     fn named(&self, sku_no: SkuNo, location: LocationId) -> Option<(&'static str, String)> {
-        let [shipped, undone] = REFERENCES;
+        let [shipped, undone, ..] = REFERENCES;
         match self {
             Self::Ship(ship) => Some(("shipped", format!("{shipped}{}:{sku_no}:{location}", ship.shipment))),
             Self::Unship(unship) => {

@@ -5,6 +5,7 @@
 mod books;
 mod clocks;
 mod commit;
+mod counting;
 mod crash;
 mod culprits;
 mod database;
