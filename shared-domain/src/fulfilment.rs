@@ -78,17 +78,18 @@ impl Line {
         self.units.shipped.saturating_sub(self.units.returning).saturating_sub(self.units.returned)
     }
 
-    /// What goes back for so many more units that were called off or returned: their share of what the line cost, without
-    /// what went back before. The last unit gets what is left, so that nothing is lost to rounding.
+    /// What goes back for so many more units that were called off or returned: their share of what the line cost, never more
+    /// than is left of it. The shares of all units add up to the line, so that nothing is lost to rounding.
     ///
     /// # Errors
     /// When the amounts are not of one currency.
     pub fn worth(&self, units: u32) -> Result<Money, MoneyError> {
-        let back = self.units.cancelled.saturating_add(self.units.returned).saturating_add(units).min(self.quantity);
-        let share = i128::from(self.total.amount()) * i128::from(back) / i128::from(self.quantity.max(1));
-        let share = Money::new(i64::try_from(share).map_err(|_| MoneyError::OutOfRange)?, self.total.currency())?;
-        let left = share.checked_sub(self.refunded)?;
-        Ok(if left.amount() < 0 { Money::zero(left.currency()) } else { left })
+        let before = self.units.cancelled.saturating_add(self.units.returned).min(self.quantity);
+        let share = |units: u32| i128::from(self.total.amount()) * i128::from(units) / i128::from(self.quantity.max(1));
+        let share = share(before.saturating_add(units).min(self.quantity)) - share(before);
+        let left = self.total.checked_sub(self.refunded)?.amount().max(0);
+        let share = i64::try_from(share).map_err(|_| MoneyError::OutOfRange)?.min(left);
+        Money::new(share, self.total.currency())
     }
 }
 
@@ -265,6 +266,15 @@ mod tests {
                 Err(_) => prop_assert!(wanted == 0 || wanted > there),
             }
         }
+    }
+
+    #[test]
+    fn what_was_kept_for_one_unit_does_not_go_back_with_the_next() {
+        let mut worn = line(0, "a", 2, 100, Units { shipped: 1, returned: 1, ..Units::default() });
+        worn.refunded = Money::new(10, Currency::EUR).unwrap();
+        assert_eq!(worn.worth(1).unwrap().amount(), 50);
+        worn.refunded = Money::new(80, Currency::EUR).unwrap();
+        assert_eq!(worn.worth(1).unwrap().amount(), 20, "and never more than is left");
     }
 
     #[test]

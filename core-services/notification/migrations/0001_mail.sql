@@ -6,6 +6,8 @@ create table mail (
     kind       text        not null,
     -- The shipment or return that it is about.
     about      uuid,
+    -- The pieces that it is about, where the order itself does not tell which: SKU and how many.
+    pieces     jsonb,
     state      text        not null check (state in ('due', 'sent', 'skipped', 'given_up')),
     due        timestamptz,
     attempts   integer     not null default 0,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bodega_domain::{
     id::{ReturnId, ShipmentId},
     message::notification::MailKind,
-    order::{OrderStatus, OrderView, ReturnView, ShipmentView},
+    order::{OrderStatus, OrderView, ReturnState, ReturnView, ShipmentView},
 };
 use maud::{DOCTYPE, html};
 
@@ -76,19 +76,14 @@ fn told(mail: &Mail, order: &OrderView) -> Option<Told> {
             ],
             false,
         ),
-        MailKind::LinesCancelled if !over => {
-            let off = |line: &bodega_domain::order::OrderLine| {
-                (line.units.cancelled > 0).then(|| (line.title.clone(), line.units.cancelled))
-            };
-            Some(Told {
-                heading: "Some articles were cancelled".to_owned(),
-                sentences: vec![format!(
-                    "These articles of your order {number} were cancelled. Their money is on its way back to you."
-                )],
-                pieces: order.lines.iter().filter_map(off).collect(),
-                sums: false,
-            })
-        }
+        MailKind::LinesCancelled if !over => Some(Told {
+            heading: "Some articles were cancelled".to_owned(),
+            sentences: vec![format!(
+                "These articles of your order {number} were cancelled. Their money is on its way back to you."
+            )],
+            pieces: titled(order, &mail.pieces),
+            sums: false,
+        }),
         MailKind::Shipped | MailKind::Delivered => parcel(mail, order),
         MailKind::ReturnRequested | MailKind::ReturnApproved | MailKind::ReturnRefused | MailKind::ReturnReceived => {
             came_back(mail, order)
@@ -125,6 +120,16 @@ fn came_back(mail: &Mail, order: &OrderView) -> Option<Told> {
     let id = ReturnId::from_u128(mail.about?.as_u128());
     let back: &ReturnView = order.return_requests.iter().find(|back| back.id == id)?;
     let number = &order.number;
+    let now = match back.state {
+        ReturnState::Requested => MailKind::ReturnRequested,
+        ReturnState::Approved | ReturnState::Receiving => MailKind::ReturnApproved,
+        ReturnState::Refused => MailKind::ReturnRefused,
+        ReturnState::Received => MailKind::ReturnReceived,
+    };
+    if now != mail.view.kind {
+        // It has gone on since: the next mail tells of that.
+        return None;
+    }
     let (heading, sentence) = match mail.view.kind {
         MailKind::ReturnApproved => (
             "You may send it back",

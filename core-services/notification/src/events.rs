@@ -20,8 +20,19 @@ use crate::store::{self, NewMail};
 /// enough then.
 const UNPAID_TOLD_AFTER_S: i64 = 120;
 
-/// Of which order, what, and about which of its shipments or returns.
-type Told = (OrderId, MailKind, Option<u128>);
+/// Of which order, what, about which of its shipments or returns, and about which pieces.
+struct Told {
+    order: OrderId,
+    kind: MailKind,
+    about: Option<u128>,
+    pieces: Vec<(String, u32)>,
+}
+
+impl Told {
+    const fn of(order: OrderId, kind: MailKind, about: Option<u128>) -> Self {
+        Self { order, kind, about, pieces: Vec::new() }
+    }
+}
 
 fn apply<'t, D: EventData + Send + Sync + 'static>(
     context: Context,
@@ -32,10 +43,10 @@ fn apply<'t, D: EventData + Send + Sync + 'static>(
     Box::pin(async move {
         let now = context.clock().now();
         let new = |event: &Arc<Received<D>>| {
-            let (order, kind, about) = mail(&event.data)?;
+            let Told { order, kind, about, pieces } = mail(&event.data)?;
             let wait = if kind == MailKind::Placed { UNPAID_TOLD_AFTER_S } else { 0 };
             let (id, about) = (Uuid::from_u128(event.id.as_u128()), about.map(Uuid::from_u128));
-            Some(NewMail { id, order, kind, about, due: now.plus_s(wait) })
+            Some(NewMail { id, order, kind, about, pieces, due: now.plus_s(wait) })
         };
         let mails: Vec<NewMail> = events.iter().filter_map(new).collect();
         store::insert(&mut tx, &mails, now).await?;
@@ -44,7 +55,7 @@ fn apply<'t, D: EventData + Send + Sync + 'static>(
 }
 
 pub(crate) fn placed(context: Context, tx: EventTx<'_>, events: Vec<Arc<Received<Placed>>>) -> Applied<'_> {
-    apply(context, tx, events, |placed| Some((placed.order, MailKind::Placed, None)))
+    apply(context, tx, events, |placed| Some(Told::of(placed.order, MailKind::Placed, None)))
 }
 
 pub(crate) fn status_changed(
@@ -63,16 +74,20 @@ pub(crate) fn status_changed(
             | OrderStatus::Delivered
             | OrderStatus::Completed => return None,
         };
-        Some((changed.order, kind, None))
+        Some(Told::of(changed.order, kind, None))
     })
 }
 
 pub(crate) fn shipped(context: Context, tx: EventTx<'_>, events: Vec<Arc<Received<Shipped>>>) -> Applied<'_> {
-    apply(context, tx, events, |shipped| Some((shipped.order, MailKind::Shipped, Some(shipped.shipment.as_u128()))))
+    apply(context, tx, events, |shipped| {
+        Some(Told::of(shipped.order, MailKind::Shipped, Some(shipped.shipment.as_u128())))
+    })
 }
 
 pub(crate) fn delivered(context: Context, tx: EventTx<'_>, events: Vec<Arc<Received<Delivered>>>) -> Applied<'_> {
-    apply(context, tx, events, |arrived| Some((arrived.order, MailKind::Delivered, Some(arrived.shipment.as_u128()))))
+    apply(context, tx, events, |arrived| {
+        Some(Told::of(arrived.order, MailKind::Delivered, Some(arrived.shipment.as_u128())))
+    })
 }
 
 pub(crate) fn lines_cancelled(
@@ -80,7 +95,9 @@ pub(crate) fn lines_cancelled(
     tx: EventTx<'_>,
     events: Vec<Arc<Received<LinesCancelled>>>,
 ) -> Applied<'_> {
-    apply(context, tx, events, |off| Some((off.order, MailKind::LinesCancelled, None)))
+    apply(context, tx, events, |off| {
+        Some(Told { pieces: off.lines.clone(), ..Told::of(off.order, MailKind::LinesCancelled, None) })
+    })
 }
 
 pub(crate) fn return_changed(
@@ -96,6 +113,6 @@ pub(crate) fn return_changed(
             ReturnState::Received => MailKind::ReturnReceived,
             ReturnState::Receiving => return None,
         };
-        Some((changed.order, kind, Some(changed.r#return.as_u128())))
+        Some(Told::of(changed.order, kind, Some(changed.r#return.as_u128())))
     })
 }

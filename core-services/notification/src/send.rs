@@ -67,10 +67,11 @@ struct Post {
 /// What is wrong, without the server's address: it may hold a password.
 pub async fn reach(mail: &MailConfig, patience: Duration) -> Result<(), String> {
     let transport = transport(mail, patience).map_err(|error| error.to_string())?;
-    match transport.test_connection().await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("it answers, and takes no mail".to_owned()),
-        Err(error) => Err(error.to_string()),
+    match tokio::time::timeout(patience, transport.test_connection()).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err("it answers, and takes no mail".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it takes the connection and says nothing".to_owned()),
     }
 }
 
@@ -150,17 +151,26 @@ async fn send(context: &Context, post: &Post, mail: &Mail) -> Outcome {
         return Outcome::Never("address".to_owned());
     };
     context.failpoints().hit("notification.before_send").await;
-    let sent = post.transport.send(message).await;
+    // The library's own timeout ends with the connection: a server that takes it and says nothing would hold us for ever.
+    let sent = tokio::time::timeout(Duration::from_secs(SERVER_TIMEOUT_S), post.transport.send(message)).await;
     context.failpoints().hit("notification.after_send").await;
     match sent {
-        Ok(_) => Outcome::Sent,
-        // The server's words may name the buyer: its code says enough.
-        Err(error) if error.is_permanent() => Outcome::Never(status(&error)),
-        Err(error) => {
+        Err(_) => Outcome::Again("silent".to_owned()),
+        Ok(Ok(_)) => Outcome::Sent,
+        // The server's words may name the buyer: its code says enough. What it says of us, a wrong password for instance, is
+        // put right by an operator, and the mail waits for that.
+        Ok(Err(error)) if is_about_the_address(&error) => Outcome::Never(status(&error)),
+        Ok(Err(error)) => {
             tracing::warn!(mail = %mail.view.id, status = status(&error), "the mail server did not take a mail");
             Outcome::Again(status(&error))
         }
     }
+}
+
+/// 550 to 553: no such mailbox, or none that takes mail (RFC 5321).
+fn is_about_the_address(error: &lettre::transport::smtp::Error) -> bool {
+    let code = error.status().and_then(|code| code.to_string().parse::<u16>().ok());
+    code.is_some_and(|code| (550..=553).contains(&code))
 }
 
 fn status(error: &lettre::transport::smtp::Error) -> String {

@@ -5,17 +5,18 @@ use bodega_domain::{
     id::{MailId, OrderId},
     message::notification::{MailKind, MailState, MailView},
 };
-use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
+use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A mail that is to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NewMail {
     pub(crate) id: Uuid,
     pub(crate) order: OrderId,
     pub(crate) kind: MailKind,
     pub(crate) about: Option<Uuid>,
+    pub(crate) pieces: Vec<(String, u32)>,
     pub(crate) due: Timestamp,
 }
 
@@ -23,6 +24,7 @@ pub(crate) struct NewMail {
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
     pub(crate) about: Option<Uuid>,
+    pub(crate) pieces: Vec<(String, u32)>,
     pub(crate) view: MailView,
 }
 
@@ -34,8 +36,10 @@ fn word<T: for<'de> serde::Deserialize<'de>>(row: &PgRow, column: &str) -> Resul
 
 fn read(row: &PgRow) -> Result<Mail, sqlx::Error> {
     let sent_at: Option<OffsetDateTime> = row.try_get("sent_at")?;
+    let pieces: Option<Json<Vec<(String, u32)>>> = row.try_get("pieces")?;
     Ok(Mail {
         about: row.try_get("about")?,
+        pieces: pieces.map(|pieces| pieces.0).unwrap_or_default(),
         view: MailView {
             id: MailId::from_u128(row.try_get::<Uuid, _>("id")?.as_u128()),
             order: OrderId::from_u128(row.try_get::<Uuid, _>("order_id")?.as_u128()),
@@ -55,9 +59,9 @@ pub(crate) async fn insert(tx: &mut PgConnection, mails: &[NewMail], now: Timest
         return Ok(());
     }
     sqlx::query(
-        "insert into mail (id, order_id, kind, about, state, due, created_at)
-         select i, o, k, a, 'due', d, $6
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[]) as t (i, o, k, a, d)
+        "insert into mail (id, order_id, kind, about, pieces, state, due, created_at)
+         select i, o, k, a, p, 'due', d, $6
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[], $7::jsonb[]) as t (i, o, k, a, d, p)
          order by i on conflict do nothing",
     )
     .bind(mails.iter().map(|mail| mail.id).collect::<Vec<_>>())
@@ -66,6 +70,7 @@ pub(crate) async fn insert(tx: &mut PgConnection, mails: &[NewMail], now: Timest
     .bind(mails.iter().map(|mail| mail.about).collect::<Vec<_>>())
     .bind(mails.iter().map(|mail| OffsetDateTime::from(mail.due)).collect::<Vec<_>>())
     .bind(OffsetDateTime::from(now))
+    .bind(mails.iter().map(|mail| (!mail.pieces.is_empty()).then_some(Json(&mail.pieces))).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

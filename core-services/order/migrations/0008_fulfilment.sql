@@ -85,4 +85,5 @@ create table run (
 
 create index run_due on run (due) where due is not null;
 create index run_open on run (begun_at, id) where way not in ('done', 'undone');
+create index run_begun_with on run (order_id, who, key);
 create index run_of_order on run (order_id) where way not in ('done', 'undone');

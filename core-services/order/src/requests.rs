@@ -110,14 +110,16 @@ fn refunds_of(refunds: &BTreeMap<MerchantId, i64>, merchants: &[MerchantId]) -> 
 }
 
 /// The share of a part in the one payment of its order, by value. What went back for pieces is their merchants' (`own` of
-/// `all`), as far as the provider has it; anything else went back for everybody.
+/// `all`), as far as the provider has it; anything else went back for everybody, in proportion to what was left to each.
 fn amounts_of(amounts: PaymentAmounts, part: Money, whole: Money, own: i64, all: i64) -> PaymentAmounts {
     let by = |amount: Money, one: i64, all: i64| amount.split(&[one, all - one]).first().copied().unwrap_or(amount);
     let share = |amount: Money| by(amount, part.amount(), whole.amount());
     let money = |amount: i64| Money::new(amount, amounts.refunded.currency()).unwrap_or(amounts.refunded);
     let pieces = money(all.min(amounts.refunded.amount()));
     let others = amounts.refunded.checked_sub(pieces).unwrap_or(pieces);
-    let refunded = by(pieces, own, all).checked_add(share(others)).unwrap_or(amounts.refunded);
+    let left = (part.amount() - own).max(0);
+    let others = by(others, left, (whole.amount() - all).max(left));
+    let refunded = by(pieces, own, all).checked_add(others).unwrap_or(amounts.refunded);
     PaymentAmounts { authorised: share(amounts.authorised), captured: share(amounts.captured), refunded }
 }
 
@@ -165,7 +167,7 @@ fn parts(order: &StoredOrder) -> Vec<OrderPart> {
 }
 
 /// Units by SKU, as people read them: a SKU that stands in several lines is named once.
-fn by_sku(order: &StoredOrder, units: &LineUnits) -> Vec<(String, u32)> {
+pub(crate) fn by_sku(order: &StoredOrder, units: &LineUnits) -> Vec<(String, u32)> {
     let mut sums: Vec<(String, u32)> = Vec::new();
     for (n, count) in units {
         let Some(line) = order.content.lines.get(usize::from(*n)) else { continue };

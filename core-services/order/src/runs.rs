@@ -16,7 +16,7 @@ use bodega_domain::{
         inventory::{Taken, Units},
         order::StatusChanged,
     },
-    order::OrderStatus,
+    order::{OrderStatus, PaymentStatus},
     saga::{
         Step,
         table::{Run, Word},
@@ -106,6 +106,25 @@ impl<'a> Moving<'a> {
             _ => "This order has been called off.",
         };
         Err(TransactionError::Refused(conflict(stored.id, detail)))
+    }
+
+    /// Refuses while a bank disputes the money: it would go back twice.
+    pub(crate) fn undisputed(self) -> Result<Self, TransactionError<Failure>> {
+        if self.locked.payment.status != PaymentStatus::Disputed {
+            return Ok(self);
+        }
+        let detail = "The buyer's bank disputes this payment: nothing is given back until that is settled.";
+        Err(TransactionError::Refused(conflict(self.stored.id, detail)))
+    }
+
+    /// Refuses once the money is gone: goods would leave for nothing.
+    pub(crate) fn funded(self) -> Result<Self, TransactionError<Failure>> {
+        let detail = match self.locked.payment.status {
+            PaymentStatus::Refunded => "All of the money has been given back: nothing of this order is to be sent.",
+            PaymentStatus::Disputed => "The buyer's bank disputes this payment: nothing is sent until that is settled.",
+            _ => return Ok(self),
+        };
+        Err(TransactionError::Refused(conflict(self.stored.id, detail)))
     }
 
     /// Locks an order, however it is.
@@ -208,20 +227,23 @@ pub(crate) async fn begin(
     Ok(begun)
 }
 
-/// Leads runs on as far as they come now. When nothing came of one of them, says why.
+/// Leads runs on as far as they come now. When nothing came of any of them, says why.
 pub(crate) async fn lead(sagas: &Sagas, context: &RequestContext, runs: Vec<Uuid>) -> Result<(), Failure> {
+    let (mut undone, mut other) = (None, runs.is_empty());
     for id in runs {
         // It goes on when the asker goes away.
         let (sagas, context) = (sagas.clone(), context.clone());
         let led = sagas.context.clone().tasks().request(async move { go(&sagas, &context, id).await });
-        let led = led.await.map_err(|_| Failure::internal())??;
-        if let Some(StoredRun { run, reason: Some(reason), .. }) = led
-            && run.is_over()
-        {
-            return Err(reason);
+        match led.await.map_err(|_| Failure::internal())? {
+            Ok(Some(StoredRun { run, reason: Some(reason), .. })) if run.is_over() => undone = Some(reason),
+            Ok(_) => other = true,
+            Err(failure) => {
+                tracing::warn!(%failure, run = %id, "a saga could not be led on; it stays due");
+                other = true;
+            }
         }
     }
-    Ok(())
+    undone.filter(|_| !other).map_or(Ok(()), Err)
 }
 
 async fn go(sagas: &Sagas, request_context: &RequestContext, id: Uuid) -> Result<Option<StoredRun>, Failure> {
@@ -243,8 +265,11 @@ async fn go(sagas: &Sagas, request_context: &RequestContext, id: Uuid) -> Result
 }
 
 /// What was heard about an action.
+#[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) word: Word,
+    /// Who said it, when a person did, and what the history calls that.
+    pub(crate) by: Option<(String, &'static str)>,
     /// Why it was refused.
     pub(crate) reason: Option<Failure>,
     /// From where the goods were taken.
@@ -253,7 +278,7 @@ pub(crate) struct Heard {
 
 impl Heard {
     pub(crate) const fn word(word: Word) -> Self {
-        Self { word, reason: None, taken: Vec::new() }
+        Self { word, by: None, reason: None, taken: Vec::new() }
     }
 }
 
@@ -284,6 +309,11 @@ pub(crate) async fn hear(sagas: &Sagas, seen: &StoredRun, heard: &Heard) -> Resu
                     Word::Refused => run.reason.clone_from(&heard.reason),
                     Word::Retry => run.reason = None,
                     _ => {}
+                }
+                if let Some((who, what)) = &heard.by {
+                    let data = serde_json::json!({ "saga": run.run.kind, "step": seen.run.step() });
+                    let entry = Entry { order: run.order, what, who: who.clone(), data };
+                    store::append_history(&mut tx, &[entry], now).await?;
                 }
                 if let Some(kind) = next.exception {
                     store::saga::insert_exceptions(&mut tx, &[(run.order, kind)], now).await?;

@@ -135,7 +135,7 @@ pub(crate) async fn cancel<P: Platform>(
     // To the order service no line is all of them: whoever named none meant none.
     let lines = lines.map(checked_lines).transpose()?.unwrap_or_default();
     let reason = checked_reason(reason)?;
-    let request = Cancel { order, key, lines, reason };
+    let request = Cancel { order, key, lines, refund: None, reason };
     ask(visit, Some(&shopper.token), &request, COMMAND_MS).await.map_err(|error| error.of_command(AGAIN))
 }
 

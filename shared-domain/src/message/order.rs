@@ -114,6 +114,10 @@ pub struct Cancel {
     /// SKU and quantity; empty for the whole order.
     #[serde(default)]
     pub lines: Vec<(String, u32)>,
+    /// What goes back for these lines, at most what they cost: for merchants and admins, when some of it went back before.
+    /// Absent for what they cost.
+    #[serde(default)]
+    pub refund: Option<Money>,
     /// Why: one of [`CANCEL_REASONS`], kept in the history.
     #[serde(default)]
     pub reason: Option<String>,
@@ -571,10 +575,12 @@ pub struct Delivered {
 }
 
 /// Units of a paid order were called off.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LinesCancelled {
     /// Of which order.
     pub order: OrderId,
+    /// SKU and quantity.
+    pub lines: Vec<(String, u32)>,
 }
 
 /// A return is in another state.

@@ -80,7 +80,7 @@ pub(crate) async fn some(visit: Arc<Visit>) -> Result<Done, Failure> {
     }
     let what = counted(pieces.values());
     let lines = pieces.into_iter().collect();
-    let now = visit.ask(Cancel { order, key: form.key()?, lines, reason: form.given("reason") }).await?;
+    let now = visit.ask(Cancel { order, key: form.key()?, lines, refund: None, reason: form.given("reason") }).await?;
     let said = match now.status {
         OrderStatus::Cancelled => format!("Nothing is left of order {}: it is cancelled.", now.number),
         _ => format!("Called off: {what} of order {}. What was paid for it goes back.", now.number),
@@ -90,7 +90,9 @@ pub(crate) async fn some(visit: Arc<Visit>) -> Result<Done, Failure> {
 
 pub(crate) async fn whole(visit: Arc<Visit>) -> Result<Done, Failure> {
     let (order, form) = (visit.part("order")?, &visit.form);
-    let now = visit.ask(Cancel { order, key: form.key()?, lines: Vec::new(), reason: form.given("reason") }).await?;
+    let now = visit
+        .ask(Cancel { order, key: form.key()?, lines: Vec::new(), refund: None, reason: form.given("reason") })
+        .await?;
     let said = match now.status {
         OrderStatus::Cancelled => format!("Order {} is cancelled.", now.number),
         status => {

@@ -25,12 +25,20 @@ use crate::store::{self, movements::Movement};
 pub(super) const ADJUSTMENTS_MAX: usize = 5_000;
 /// Units in one adjustment: far beyond any shelf, far below what a sum could overflow with.
 pub(super) const ADJUSTMENT_UNITS_MAX: i64 = 1_000_000_000;
+/// How references of returns begin: only the order service books them.
+const RETURNED: &str = "return:";
 /// Bytes of a reason or reference.
 const TEXT_BYTES_MAX: usize = 120;
 
 pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) -> Result<Done, Failure> {
     validate(&request.adjustments)?;
     request.adjustments = once_each(request.adjustments)?;
+    if !matches!(call.principal, Principal::Service)
+        && request.adjustments.iter().any(|adjustment| adjustment.reference.starts_with(RETURNED))
+    {
+        let detail = "What comes back with a return is booked by the order it belongs to.";
+        return Err(Failure::from(Code::ValidationFailed).field("/adjustments", "reserved", detail));
+    }
     let merchants: BTreeSet<MerchantId> = request.adjustments.iter().map(|a| a.merchant).collect();
     if !may_act_for_all(&call.principal) {
         may_act_for(&call.principal, &merchants)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bodega_domain::{
     Code, Failure, Timestamp,
-    id::OrderId,
+    id::{MerchantId, OrderId},
     limits::PLACE_WAIT_MS,
     message::{
         order::{CANCEL_REASONS, Cancel, Pay},
@@ -38,19 +38,28 @@ pub(super) fn fingerprint(what: &str, parsed: &impl Serialize) -> Vec<u8> {
     sha256(&bytes).to_vec()
 }
 
+/// What somebody does to an order.
+struct Deed<'a> {
+    who: &'a str,
+    key: &'a str,
+    fingerprint: Vec<u8>,
+    input: Input<'static>,
+    /// What the history says of it before anything comes of it.
+    asked: Option<Entry>,
+    /// Whose goods alone it may be about; none for everybody's.
+    own: Option<&'a [MerchantId]>,
+}
+
 /// Remembers the key, notes what was asked and decides the input, in one transaction. `false` when this very operation
 /// was done before.
 async fn decide(
     orders: &Orders,
     id: OrderId,
-    who: &str,
-    key: &str,
-    fingerprint: Vec<u8>,
-    input: Input<'static>,
-    asked: Option<Entry>,
+    deed: Deed<'_>,
 ) -> Result<(bool, Vec<(OrderId, bodega_domain::saga::Command)>), Failure> {
     let context = &orders.context;
-    let (fingerprint, input, asked) = (&fingerprint, &input, &asked);
+    let Deed { who, key, fingerprint, input, asked, own } = &deed;
+    let (who, key, own) = (*who, *key, *own);
     let decided = context
         .postgres()
         .transaction(|mut tx| {
@@ -68,7 +77,7 @@ async fn decide(
                     return Err(TransactionError::Refused(Code::OrderNotFound.into()));
                 };
                 if matches!(input, Input::Cancel) {
-                    nothing_moves(&mut tx, id).await?;
+                    nothing_moves(&mut tx, id, own).await?;
                 }
                 let Ok(outcome) = locked.saga.decide(input, now) else {
                     let failure = Failure::new(Code::OrderStateConflict, "This order cannot be changed like this now.");
@@ -90,13 +99,22 @@ async fn decide(
 }
 
 /// What has left the house cannot be called off any more; and while something moves, nobody can say what is left.
-async fn nothing_moves(tx: &mut Tx<'_, '_>, order: OrderId) -> Result<(), TransactionError<Failure>> {
+async fn nothing_moves(
+    tx: &mut Tx<'_, '_>,
+    order: OrderId,
+    own: Option<&[MerchantId]>,
+) -> Result<(), TransactionError<Failure>> {
     let refuse = |detail: &str| Err(TransactionError::Refused(runs::conflict(order, detail)));
     if store::units::any_left(tx, order).await? {
         return refuse("Some of this order has been shipped: cancel what is left of it by line, or send it back.");
     }
     if store::runs::any_open(tx, order).await? {
         return refuse("Something of this order is being changed right now. Try again in a moment.");
+    }
+    if let Some(own) = own
+        && store::units::any_others(tx, order, own).await?
+    {
+        return refuse("Another merchant's goods are in this order: call off your own lines.");
     }
     Ok(())
 }
@@ -140,7 +158,15 @@ pub(crate) async fn pay(orders: Orders, call: Call, request: Pay) -> Result<Orde
     }
     let revision = stored.payment_revision;
     let print = fingerprint("pay", &(request.order, &request.payment));
-    let (new, _) = decide(&orders, request.order, &stored.owner, &request.key, print, Input::PayAgain, None).await?;
+    let deed = Deed {
+        who: &stored.owner,
+        key: &request.key,
+        fingerprint: print,
+        input: Input::PayAgain,
+        asked: None,
+        own: None,
+    };
+    let (new, _) = decide(&orders, request.order, deed).await?;
     // Asked even when the key is known: the attempt's own key makes it one attempt.
     let attempt = Attempt {
         order: request.order,
@@ -217,7 +243,8 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
     let who = call.principal.owner().map_or_else(|| stored.owner.clone(), |owner| owner.to_string());
     let whole = request.lines.is_empty() && stored.content.lines.iter().all(mine);
     if whole || !lines::call_off(&orders, &call, &request, &stored, &who).await? {
-        call_off(&orders, &call, &request, &who).await?;
+        let own = (!everything).then(|| call.principal.merchants().collect::<Vec<_>>());
+        call_off_of(&orders, &call, &request, &who, own.as_deref()).await?;
     }
     let stored = load(&orders, request.order).await?;
     visible(&orders, &call.principal, stored).ok_or_else(|| Code::OrderNotFound.into())
@@ -228,7 +255,7 @@ pub(super) fn cancel_print(request: &Cancel) -> Vec<u8> {
     match (&request.reason, request.lines.as_slice()) {
         (None, []) => fingerprint("cancel", &request.order),
         (Some(reason), []) => fingerprint("cancel", &(request.order, reason)),
-        (reason, lines) => fingerprint("cancel", &(request.order, reason, lines)),
+        (reason, lines) => fingerprint("cancel", &(request.order, reason, lines, request.refund)),
     }
 }
 
@@ -239,13 +266,25 @@ pub(super) async fn call_off(
     request: &Cancel,
     who: &str,
 ) -> Result<StoredOrder, Failure> {
+    call_off_of(orders, call, request, who, None).await
+}
+
+/// As [`call_off`], for who may call off the goods of these merchants alone: nothing of another's may be left.
+async fn call_off_of(
+    orders: &Orders,
+    call: &Call,
+    request: &Cancel,
+    who: &str,
+    own: Option<&[MerchantId]>,
+) -> Result<StoredOrder, Failure> {
     let reason = word_of(&CANCEL_REASONS, request.reason.as_deref())?;
     let print = cancel_print(request);
     let asked = reason.map(|reason| {
         let data = serde_json::json!({ "reason": reason });
         Entry { order: request.order, what: "cancel_requested", who: who.to_owned(), data }
     });
-    let (_, commands) = decide(orders, request.order, who, &request.key, print, Input::Cancel, asked).await?;
+    let deed = Deed { who, key: &request.key, fingerprint: print, input: Input::Cancel, asked, own };
+    let (_, commands) = decide(orders, request.order, deed).await?;
     if !commands.is_empty() {
         drive::follow(&orders.sagas, &call.context, commands).await?;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bodega_domain::{
-    Failure, Money,
+    Code, Failure, Money,
     fulfilment::{self, Line, Picked},
     id::MerchantId,
     message::order::{CANCEL_REASONS, Cancel},
@@ -13,7 +13,7 @@ use bodega_platform::{Call, TransactionError, Tx};
 
 use super::{
     command::{cancel_print, word_of},
-    returns::worth,
+    returns::{amounts, worth},
     ship::{acts_for, counted},
 };
 use crate::{
@@ -22,7 +22,8 @@ use crate::{
     store::{self, read::StoredOrder},
 };
 
-/// Calls lines off. `false` when nothing of the order would be left: then all of it is called off, with its shipping.
+/// Calls lines off. `false` when nothing of the order would be left: then all of it is called off, with its shipping; whoever
+/// may call off only some of it is looked at once more then.
 pub(super) async fn call_off(
     orders: &Orders,
     call: &Call,
@@ -34,6 +35,12 @@ pub(super) async fn call_off(
     let print = cancel_print(request);
     let asked = &Asked { who, key: &request.key, fingerprint: &print };
     let everything = call.principal.is_admin() || who == stored.owner;
+    let staff = stored.content.lines.iter().any(|line| acts_for(&call.principal, line.merchant));
+    if request.refund.is_some() && !staff {
+        let detail = "What goes back is what the articles cost.";
+        return Err(Failure::from(Code::ValidationFailed).field("/refund", "forbidden", detail));
+    }
+    let said = request.refund;
     let mine = &|line: &Line| everything || acts_for(&call.principal, line.merchant);
     let begun = orders
         .context
@@ -43,7 +50,7 @@ pub(super) async fn call_off(
                 if !runs::fresh(&mut tx, stored.id, asked).await? {
                     return Ok(Some(Vec::new()));
                 }
-                let mut moving = Moving::paid(&mut tx, stored).await?;
+                let mut moving = Moving::paid(&mut tx, stored).await?.undisputed()?;
                 let room = |line: &Line| if mine(line) { line.open() } else { 0 };
                 let picked =
                     fulfilment::pick(&moving.lines, &request.lines, room).map_err(TransactionError::Refused)?;
@@ -54,7 +61,7 @@ pub(super) async fn call_off(
                 }
                 let data = serde_json::json!({ "units": counted(&moving.lines, &picked).1, "reason": reason });
                 moving.note("cancel_requested", who, data);
-                Ok::<_, TransactionError<Failure>>(Some(take_off(orders, &mut tx, moving, &picked, asked).await?))
+                Ok::<_, TransactionError<Failure>>(Some(take_off(orders, &mut tx, moving, &picked, said, asked).await?))
             })
         })
         .await?;
@@ -76,6 +83,7 @@ async fn take_off(
     tx: &mut Tx<'_, '_>,
     mut moving: Moving<'_>,
     picked: &[Picked],
+    said: Option<Money>,
     asked: &Asked<'_>,
 ) -> Result<Vec<uuid::Uuid>, TransactionError<Failure>> {
     let context = &orders.context;
@@ -86,14 +94,20 @@ async fn take_off(
             by_merchant.entry(line.merchant).or_default().push(*one);
         }
     }
+    let several = by_merchant.len() > 1;
     let mut works = Vec::with_capacity(by_merchant.len());
     for (merchant, picked) in by_merchant {
         let (units, skus) = counted(&moving.lines, &picked);
-        let refunds = worth(&moving.lines, &picked).map_err(TransactionError::Refused)?;
-        let amount = refunds.iter().map(|(_, amount)| *amount).sum::<i64>();
-        let amount = amount.min(store::units::left_of_part(tx, order, merchant).await?);
-        let currency = moving.stored.content.currency;
-        let refund = Money::new(amount, currency).map_err(|_| TransactionError::Refused(Failure::internal()))?;
+        let left = store::units::left_of_part(tx, order, merchant).await?;
+        let costs = worth(&moving.lines, &picked).map_err(TransactionError::Refused)?;
+        let left = costs.iter().map(|(_, amount)| *amount).sum::<i64>().min(left);
+        if said.is_some() && several {
+            let detail = "Call off one merchant's lines at a time when you say what goes back.";
+            let failure = Failure::from(Code::ValidationFailed).field("/refund", "ambiguous", detail);
+            return Err(TransactionError::Refused(failure));
+        }
+        let (refund, refunds) = amounts(&moving.lines, &picked, said, left).map_err(TransactionError::Refused)?;
+        let amount = refund.amount();
         moving.change(&units, |units, count| units.cancelled += count);
         moving.refund(&refunds, 1);
         store::units::refund_part(tx, order, merchant, amount).await?;

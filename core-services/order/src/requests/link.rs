@@ -87,7 +87,7 @@ pub(crate) async fn cancel_by_link(orders: Orders, call: Call, request: CancelBy
     prove(&orders, request.order, &request.email).await?;
     // The link is whoever has it: the history cannot say more, and a key of one order is none of another.
     let who = format!("link:{}", request.order);
-    let cancel = Cancel { order: stored.id, key: request.key, lines: Vec::new(), reason: request.reason };
+    let cancel = Cancel { order: stored.id, key: request.key, lines: Vec::new(), refund: None, reason: request.reason };
     Ok(view(&orders, command::call_off(&orders, &call, &cancel, &who).await?, false))
 }
 

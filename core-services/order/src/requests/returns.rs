@@ -196,7 +196,7 @@ pub(crate) async fn receive(orders: Orders, call: Call, request: ReceiveReturn) 
                 if !runs::fresh(&mut tx, stored.id, asked).await? {
                     return Ok(Vec::new());
                 }
-                let moving = Moving::paid(&mut tx, stored).await?;
+                let moving = Moving::paid(&mut tx, stored).await?.undisputed()?;
                 let returns = store::units::returns(&mut *tx, &[stored.id]).await?;
                 let back = find(returns, principal, request.r#return).map_err(TransactionError::Refused)?;
                 if back.state != ReturnState::Approved {
@@ -263,8 +263,11 @@ async fn take_in(
     };
     let shelf: Vec<Taken> = shelf.into_iter().filter_map(put).collect();
     let before = std::mem::replace(&mut back.units, units.clone());
-    moving.change(&before, |units, count| units.returning = units.returning.saturating_sub(count));
-    moving.change(&units, |units, count| units.returned += count);
+    // What did not come stays asked for until this is done: if it is not, all of it is on its way as before.
+    moving.change(&units, |units, count| {
+        units.returning = units.returning.saturating_sub(count);
+        units.returned += count;
+    });
     moving.refund(&refunds, 1);
     store::units::refund_part(tx, order, merchant, refund.amount()).await?;
     back.state = ReturnState::Receiving;
@@ -288,7 +291,7 @@ async fn take_in(
 }
 
 /// What goes back, and what of it each line gives: what the units cost, or what the merchant says, which may hold shipping too.
-fn amounts(
+pub(super) fn amounts(
     lines: &[Line],
     picked: &[Picked],
     said: Option<Money>,

@@ -8,14 +8,14 @@ use bodega_domain::{
     },
     saga::table::Word,
 };
-use bodega_platform::{Call, TransactionError};
+use bodega_platform::Call;
 use uuid::Uuid;
 
 use super::ship::failed;
 use crate::{
     Orders,
     runs::{self, Heard},
-    store::{self, Entry, runs::StoredRun},
+    store::{self, runs::StoredRun},
 };
 
 /// Items of a page.
@@ -68,24 +68,8 @@ pub(crate) async fn nudge(orders: Orders, call: Call, request: NudgeSaga) -> Res
         let detail = "What was done before this step cannot be taken back. Put its cause right, then try again.";
         return Err(runs::conflict(run.order, detail));
     }
-    runs::hear(&orders.sagas, &run, &Heard::word(word)).await?;
-    let entry = Entry {
-        order: run.order,
-        what,
-        who: call.principal.who(),
-        data: serde_json::json!({ "saga": run.run.kind, "step": run.run.step() }),
-    };
-    let entry = &entry;
-    context
-        .postgres()
-        .transaction(|mut tx| {
-            Box::pin(async move {
-                let now = context.clock().now();
-                store::append_history(&mut tx, std::slice::from_ref(entry), now).await?;
-                Ok::<_, TransactionError<Failure>>(())
-            })
-        })
-        .await?;
+    let heard = Heard { by: Some((call.principal.who(), what)), ..Heard::word(word) };
+    runs::hear(&orders.sagas, &run, &heard).await?;
     // What it comes to is told by the view; a refusal is the saga's own affair.
     let _ = runs::lead(&orders.sagas, &call.context, vec![id]).await;
     store::runs::read(pool, id).await.map_err(failed)?.map(view).ok_or_else(|| Code::NotFound.into())

@@ -141,7 +141,7 @@ pub(crate) async fn ship(orders: Orders, call: Call, request: Ship) -> Result<Or
                 if !runs::fresh(&mut tx, stored.id, asked).await? {
                     return Ok(Vec::new());
                 }
-                let moving = Moving::paid(&mut tx, stored).await?;
+                let moving = Moving::paid(&mut tx, stored).await?.funded()?;
                 prepare(context, &mut tx, moving, request, merchant, shipment, asked).await
             })
         })

@@ -48,15 +48,21 @@ pub(super) async fn end<E>(
             let data = serde_json::json!({ "cancellation": id, "units": work.skus, "refund": work.refund });
             moving.note(if done { "lines_cancelled" } else { "lines_kept" }, &run.who, data);
             if done {
-                moving.events.push(context.event(order, &LinesCancelled { order }));
+                let lines = crate::requests::by_sku(moving.stored, &work.units);
+                moving.events.push(context.event(order, &LinesCancelled { order, lines }));
             }
         }
         Subject::Return(id) => {
-            let mut state = ReturnState::Received;
-            if !done {
-                state = ReturnState::Approved;
-                moving.change(&work.units, |units, count| units.returned = units.returned.saturating_sub(count));
-                moving.change(&work.asked, |units, count| units.returning += count);
+            let state = if done { ReturnState::Received } else { ReturnState::Approved };
+            if done {
+                let came = |n: u16| work.units.iter().find(|(of, _)| *of == n).map_or(0, |(_, count)| *count);
+                let missing = work.asked.iter().map(|(n, count)| (*n, count.saturating_sub(came(*n)))).collect();
+                moving.change(&missing, |units, count| units.returning = units.returning.saturating_sub(count));
+            } else {
+                moving.change(&work.units, |units, count| {
+                    units.returned = units.returned.saturating_sub(count);
+                    units.returning += count;
+                });
                 give_back_not(tx, &mut moving, run).await?;
             }
             let returns = store::units::returns(&mut **tx, &[order]).await?;
@@ -71,11 +77,13 @@ pub(super) async fn end<E>(
             let data =
                 serde_json::json!({ "return": id, "units": work.skus, "shelf": work.shelf, "refund": work.refund });
             moving.note(if done { "return_received" } else { "return_reopened" }, &run.who, data);
-            moving.events.push(context.event(order, &ReturnChanged { order, r#return: id, state }));
+            if done {
+                moving.events.push(context.event(order, &ReturnChanged { order, r#return: id, state }));
+            }
         }
     }
-    if !done {
-        // Only success is remembered: the same key may come again.
+    if !done && store::runs::all_undone(tx, run).await? {
+        // Only success is remembered: the same key may come again, unless a part of what it asked for was done.
         store::saga::forget_key(tx, &run.who, &run.key).await?;
     }
     moving.write(context, tx).await?;

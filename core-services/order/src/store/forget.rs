@@ -66,7 +66,11 @@ pub(crate) async fn empty(
     let rows = sqlx::query(
         "with due as (
              select f.order_id, f.who from forgotten f join orders o on o.id = f.order_id
-             where (o.status = any($1) or f.latest <= $2)
+             where (o.status = any($1)
+                      and not exists (select from run r where r.order_id = o.id and r.way not in ('done', 'undone'))
+                      and not exists (select from goods_return r where r.order_id = o.id
+                                      and r.state in ('requested', 'approved', 'receiving'))
+                    or f.latest <= $2)
                and ($3::text is null or o.owner = $3) and ($4::uuid is null or f.order_id = $4)
              order by f.order_id limit $5 for update of f skip locked),
          emptied as (

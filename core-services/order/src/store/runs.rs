@@ -109,6 +109,17 @@ pub(crate) async fn any_open(tx: &mut PgConnection, order: OrderId) -> Result<bo
         .await
 }
 
+/// Whether nothing came of any run that this one's key began.
+pub(crate) async fn all_undone(tx: &mut PgConnection, run: &StoredRun) -> Result<bool, sqlx::Error> {
+    // Index: run_begun_with.
+    sqlx::query_scalar("select bool_and(way = 'undone') from run where order_id = $1 and who = $2 and key = $3")
+        .bind(uuid(run.order))
+        .bind(&run.who)
+        .bind(&run.key)
+        .fetch_one(tx)
+        .await
+}
+
 /// Takes runs that are due, so that no other process takes them for a while.
 pub(crate) async fn lease(
     pool: &PgPool,

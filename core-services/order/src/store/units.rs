@@ -107,6 +107,17 @@ pub(crate) async fn any_left(tx: &mut PgConnection, order: OrderId) -> Result<bo
         .await
 }
 
+/// Whether anything of other merchants has not been called off.
+pub(crate) async fn any_others(tx: &mut PgConnection, order: OrderId, own: &[MerchantId]) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from order_line where order_id = $1 and merchant <> all($2) and quantity > cancelled)",
+    )
+    .bind(uuid(order))
+    .bind(own.iter().map(|merchant| Uuid::from_u128(merchant.as_u128())).collect::<Vec<_>>())
+    .fetch_one(tx)
+    .await
+}
+
 /// What is left of a merchant's part: its total without what went back.
 pub(crate) async fn left_of_part(
     tx: &mut PgConnection,
@@ -403,18 +414,24 @@ pub(crate) async fn complete(
     before: Timestamp,
     limit: i64,
 ) -> Result<Vec<OrderId>, sqlx::Error> {
-    // Index: orders_to_complete. Skipping locked rows is fine: something is happening to them.
+    // Index: orders_to_complete. Skipping locked rows is fine: something is happening to them. What may be open is looked for
+    // in a statement of its own, which sees what was committed before the locks.
     let ids: Vec<Uuid> = sqlx::query_scalar(
-        "update orders set status = 'completed' where id in (
-             select id from orders o where status = 'delivered' and delivered_at <= $1
-               and not exists (select from goods_return r where r.order_id = o.id
-                               and r.state in ('requested', 'approved', 'receiving'))
-               and not exists (select from run r where r.order_id = o.id and r.way not in ('done', 'undone'))
-             order by delivered_at limit $2 for update skip locked)
-         returning id",
+        "select id from orders where status = 'delivered' and delivered_at <= $1
+         order by delivered_at limit $2 for update skip locked",
     )
     .bind(OffsetDateTime::from(before))
     .bind(limit)
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "update orders o set status = 'completed' where id = any($1)
+           and not exists (select from goods_return r where r.order_id = o.id
+                           and r.state in ('requested', 'approved', 'receiving'))
+           and not exists (select from run r where r.order_id = o.id and r.way not in ('done', 'undone'))
+         returning id",
+    )
+    .bind(ids)
     .fetch_all(tx)
     .await?;
     Ok(ids.into_iter().map(|id| OrderId::from_u128(id.as_u128())).collect())

@@ -66,7 +66,7 @@ async fn sell(clocks: Clocks) {
         let settled = eventually_within(SETTLED_WITHIN, "an order that is paid or cancelled", || async {
             let now = shop.get(guest, order.id).await;
             if now.payment.status == PaymentStatus::Refused {
-                let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), reason: None };
+                let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), refund: None, reason: None };
                 let _ = shop.core.ask_as(Some(&guest.token), cancel).await;
             }
             let hold = shop.hold(order.id).await;

@@ -1,14 +1,14 @@
 //! The life of an order after it is paid: parcels, pieces that are called off, goods that come back, on the real services.
 
 use bodega_domain::{
-    Code, Failure,
+    Code, Currency, Failure, Money,
     id::{LocationId, MerchantId, OrderId},
     message::{
         order::{
             Cancel, DecideReturn, Deliver, Delivery, ReceiveReturn, Received, Return, ReturnVerdict, Returns, Sagas,
             Ship, Track,
         },
-        payment::Balances,
+        payment::{Balances, Refund},
     },
     order::{
         Fulfilment, OrderStatus, OrderView, PaymentStatus, ReturnState, ReturnView, Returns as ComingBack,
@@ -60,7 +60,8 @@ impl Shop {
         key: &str,
         what: &[(&str, u32)],
     ) -> Result<OrderView, Failure> {
-        let cancel = Cancel { order, key: key.into(), lines: lines(what), reason: Some("changed_mind".into()) };
+        let cancel =
+            Cancel { order, key: key.into(), lines: lines(what), refund: None, reason: Some("changed_mind".into()) };
         self.core.ask_as(Some(token), cancel).await
     }
 
@@ -193,7 +194,10 @@ async fn nobody_sends_what_is_not_theirs_not_paid_or_not_there() {
     assert_eq!(sent.fulfilment, Fulfilment::Partial, "of the whole order");
     let off = shop
         .core
-        .ask_as(Some(&guest.token), Cancel { order: order.id, key: "off".into(), lines: Vec::new(), reason: None })
+        .ask_as(
+            Some(&guest.token),
+            Cancel { order: order.id, key: "off".into(), lines: Vec::new(), refund: None, reason: None },
+        )
         .await;
     assert_eq!(code(&off), Some(Code::OrderStateConflict), "what has left cannot be called off any more");
     shop.close().await;
@@ -345,7 +349,7 @@ async fn goods_come_back_and_their_money_goes_back() {
     // The last one, with a refund that the merchant names: more than the part is refused, less is fine.
     let last = shop.send_back(&guest, order.id, "r3", &[(BREAD, 1)]).await.unwrap();
     shop.decide(&bread, order.id, &last, ReturnVerdict::Approve).await.unwrap();
-    let money = |cents: i64| bodega_domain::Money::new(cents, bodega_domain::Currency::EUR).unwrap();
+    let money = |cents: i64| Money::new(cents, Currency::EUR).unwrap();
     let with = |cents: i64| ReceiveReturn { refund: Some(money(cents)), ..receive(&last, "z", Vec::new()) };
     assert_eq!(code(&shop.core.ask_as(Some(&bread), with(1_000_000)).await), Some(Code::ValidationFailed));
     assert_eq!(code(&shop.core.ask_as(Some(&bread), with(-1)).await), Some(Code::ValidationFailed));
@@ -386,7 +390,7 @@ async fn many_hands_at_one_order_move_each_piece_once() {
     let ships = (0..4).map(|n| shop.core.ask_as(Some(&bread), parcel(order.id, &format!("p{n}"), &[(BREAD, 2)])));
     let keys = ["c0", "c1", "c2"];
     let cancels = keys.iter().map(|key| shop.cancel_lines(&guest.token, order.id, key, &[(BREAD, 1)]));
-    let whole = Cancel { order: order.id, key: "whole".into(), lines: Vec::new(), reason: None };
+    let whole = Cancel { order: order.id, key: "whole".into(), lines: Vec::new(), refund: None, reason: None };
     let (ships, cancels, whole) = tokio::join!(
         futures::future::join_all(ships),
         futures::future::join_all(cancels),
@@ -404,5 +408,88 @@ async fn many_hands_at_one_order_move_each_piece_once() {
         assert_eq!(units.cancelled, u32::try_from(off).unwrap());
         assert!(units.shipped + units.cancelled <= 4);
     }
+    shop.close().await;
+}
+
+/// Money that an admin gives back by hand, out of one sale or out of all.
+async fn give_back_by_hand(shop: &Shop, order: OrderId, merchant: Option<u128>, cents: Option<i64>) {
+    let refund = Refund {
+        order,
+        amount: cents.map(|cents| Money::new(cents, Currency::EUR).unwrap()),
+        merchant: merchant.map(MerchantId::from_u128),
+        key: format!("by hand {merchant:?} {cents:?}"),
+        reason: "goodwill".into(),
+    };
+    shop.core.ask(refund).await.unwrap();
+}
+
+#[tokio::test]
+async fn money_that_went_back_by_hand_goes_back_once_and_goods_stay_where_they_are() {
+    let shop = Shop::open().await;
+    let (guest, bread) = (shop.guest(), staff(&shop, 1));
+    let admin = account(&shop, vec![Role::Admin], 5);
+    let order = shop.paid(&guest, &[(BREAD, 3)], "k").await;
+    shop.core.ask_as(Some(&bread), parcel(order.id, "p", &[])).await.unwrap();
+    let back = shop.send_back(&guest, order.id, "r", &[(BREAD, 3)]).await.unwrap();
+    shop.decide(&bread, order.id, &back, ReturnVerdict::Approve).await.unwrap();
+    give_back_by_hand(&shop, order.id, None, None).await;
+    let whole = order.totals.total.amount();
+    shop.until_refunded(&guest, order.id, whole).await;
+    let two = vec![Received { sku: BREAD.into(), restock: 2, write_off: 0 }];
+    let receive = |refund: Option<i64>| ReceiveReturn {
+        order: order.id,
+        r#return: back.id,
+        key: "here".into(),
+        lines: two.clone(),
+        location: None,
+        refund: refund.map(|cents| Money::new(cents, Currency::EUR).unwrap()),
+    };
+    let refused = shop.core.ask_as(Some(&bread), receive(None)).await;
+    assert_eq!(code(&refused), Some(Code::AmountExceeded));
+    let seen = shop.get(&guest, order.id).await;
+    assert_eq!(
+        (seen.lines[0].units.returning, seen.lines[0].units.returned),
+        (3, 0),
+        "all of it is on its way as before"
+    );
+    assert_eq!((seen.return_requests[0].state, seen.return_requests[0].refund), (ReturnState::Approved, None));
+    let done = shop.core.ask_as(Some(&bread), receive(Some(0))).await.unwrap();
+    assert_eq!(
+        (done.lines[0].units.returning, done.lines[0].units.returned),
+        (0, 2),
+        "what did not come is not waited for"
+    );
+    assert_eq!(shop.level(BREAD).await.on_hand, 2 * ON_HAND - 3 + 2);
+
+    let gone = shop.paid(&guest, &[(BREAD, 1)], "g").await;
+    give_back_by_hand(&shop, gone.id, None, None).await;
+    shop.until_refunded(&guest, gone.id, gone.totals.total.amount()).await;
+    let ship = shop.core.ask_as(Some(&bread), parcel(gone.id, "gone", &[])).await;
+    assert_eq!(code(&ship), Some(Code::OrderStateConflict), "nothing leaves for nothing");
+
+    // Part of one sale went back: its line is called off with what is left of it, and only staff may say so.
+    let part = shop.paid(&guest, &[(BREAD, 2), (LAMP, 1)], "h").await;
+    let sale = part.parts.iter().find(|part| part.merchant == MerchantId::from_u128(2)).unwrap().total.amount();
+    let lamp = part.lines.iter().find(|line| line.sku == LAMP).unwrap().total.amount();
+    give_back_by_hand(&shop, part.id, Some(2), Some(sale - lamp + 1)).await;
+    shop.until_refunded(&guest, part.id, sale - lamp + 1).await;
+    let both = [(BREAD, 1), (LAMP, 1)];
+    for _ in 0..2 {
+        // Of two sagas one came to its end: the key is one effect, however often it is sent.
+        let half = shop.cancel_lines(&guest.token, part.id, "both", &both).await.unwrap();
+        assert_eq!(half.lines.iter().map(|line| line.units.cancelled).collect::<Vec<_>>(), [1, 0]);
+    }
+    assert_eq!(code(&shop.cancel_lines(&guest.token, part.id, "lamp", &[(LAMP, 1)]).await), Some(Code::AmountExceeded));
+    let named = |cents: i64| Cancel {
+        order: part.id,
+        key: "lamp".into(),
+        lines: lines(&[(LAMP, 1)]),
+        refund: Some(Money::new(cents, Currency::EUR).unwrap()),
+        reason: None,
+    };
+    assert_eq!(code(&shop.core.ask_as(Some(&guest.token), named(1)).await), Some(Code::ValidationFailed));
+    assert_eq!(code(&shop.core.ask_as(Some(&admin), named(lamp + 1)).await), Some(Code::ValidationFailed));
+    let off = shop.core.ask_as(Some(&admin), named(lamp - 1)).await.unwrap();
+    assert_eq!(off.lines.iter().map(|line| line.units.cancelled).collect::<Vec<_>>(), [1, 1]);
     shop.close().await;
 }

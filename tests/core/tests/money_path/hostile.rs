@@ -67,7 +67,7 @@ async fn keys_of_every_command_are_texts_that_can_be_kept() {
     let guest = shop.guest();
     let order = shop.buy(&guest, &[(BREAD, 1)], "k", "card_refused").await;
     for key in [String::new(), "\u{1}".into(), "a\nb".into(), "x".repeat(129)] {
-        let cancel = Cancel { order: order.id, key: key.clone(), lines: Vec::new(), reason: None };
+        let cancel = Cancel { order: order.id, key: key.clone(), lines: Vec::new(), refund: None, reason: None };
         let refused = shop.core.ask_as(Some(&guest.token), cancel).await;
         assert_eq!(code(&refused), Some(Code::IdempotencyKeyMissing), "{key:?}");
         let refused = shop.core.ask_as(Some(&guest.token), Outcome { key: key.clone(), deadline: None }).await;

@@ -102,8 +102,13 @@ async fn an_ended_order_is_made_again_once_with_the_money_that_came_late() {
     assert_eq!(history(&shop, &guest, again.id).await[..2], ["placed", "authorised"]);
     assert_eq!(shop.again(&both, order.id).await.unwrap().id, again.id, "and again it is the same");
 
-    let cancel =
-        bodega_domain::message::order::Cancel { order: again.id, key: "c".into(), lines: Vec::new(), reason: None };
+    let cancel = bodega_domain::message::order::Cancel {
+        order: again.id,
+        key: "c".into(),
+        lines: Vec::new(),
+        refund: None,
+        reason: None,
+    };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     let off = eventually("the money to go back after all", || async {
         Some(shop.get(&guest, again.id).await).filter(|order| order.payment.status == PaymentStatus::Refunded)

@@ -76,7 +76,7 @@ async fn the_buyer_hears_of_each_step_once() {
         Some("not_true_any_more")
     );
 
-    let cancel = Cancel { order: order.id, key: "c".into(), lines: lines(&[(BREAD, 1)]), reason: None };
+    let cancel = Cancel { order: order.id, key: "c".into(), lines: lines(&[(BREAD, 1)]), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     let off = arrived(&catcher, "Some articles were cancelled", &order).await;
     assert!(off.text.unwrap().contains("1 × bread"));
@@ -128,7 +128,7 @@ async fn an_unpaid_order_is_told_of_when_it_stays_unpaid_and_an_end_is_told_once
     shop.mails_are_due().await;
     let waits = arrived(&catcher, "Your order waits to be paid", &order).await;
     assert!(waits.text.unwrap().contains(order.link.as_deref().unwrap()));
-    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     let off = arrived(&catcher, "Your order was cancelled", &order).await;
     assert!(off.text.unwrap().contains("You were not charged."));
@@ -173,7 +173,7 @@ async fn who_is_forgotten_gets_no_mail_any_more() {
     let guest = shop.guest();
     let admin = account(&shop, vec![Role::Admin], 5);
     let order = shop.buy(&guest, &[(LAMP, 1)], "k", "card_refused").await;
-    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     shop.until_status(&guest, order.id, OrderStatus::Cancelled).await;
     let told = shop.mail(order.id, MailKind::Cancelled, MailState::Sent).await;

@@ -92,7 +92,7 @@ async fn an_order_whose_money_went_back_at_the_provider_can_still_be_called_off(
         (shop.get(&guest, order.id).await.payment.status == PaymentStatus::Refunded).then_some(())
     })
     .await;
-    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     shop.until_status(&guest, order.id, OrderStatus::Cancelled).await;
     shop.until_voided(order.id).await;

@@ -76,7 +76,7 @@ impl Shop {
         match round.what {
             Move::Ship => self.ask_shortly(bread, parcel(order, &key, &[(BREAD, 2)])).await,
             Move::CancelLines => {
-                let cancel = Cancel { order, key, lines: lines(&[(BREAD, 1)]), reason: None };
+                let cancel = Cancel { order, key, lines: lines(&[(BREAD, 1)]), refund: None, reason: None };
                 self.ask_shortly(&round.guest.token, cancel).await
             }
             Move::ReceiveReturn => {

@@ -25,7 +25,7 @@ pub(crate) fn pay(order: &bodega_domain::order::OrderView, key: &str, method: &s
 }
 
 async fn cancel(shop: &Shop, guest: &Guest, order: bodega_domain::id::OrderId) {
-    let cancel = Cancel { order, key: format!("cancel-{order}"), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order, key: format!("cancel-{order}"), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
 }
 

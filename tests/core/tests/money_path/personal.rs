@@ -51,7 +51,7 @@ async fn a_whole_life(shop: &Shop, guest: &Guest) -> OrderView {
     let pay = Pay { order: order.id, key: "again".into(), payment, wait_ms: 8_000, return_url: None };
     shop.core.ask_as(Some(&guest.token), pay).await.unwrap();
     shop.until_status(guest, order.id, OrderStatus::Paid).await;
-    let cancel = Cancel { order: order.id, key: "off".into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order: order.id, key: "off".into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     shop.until_status(guest, order.id, OrderStatus::Cancelled).await;
     eventually("the refund", || async {
@@ -156,7 +156,7 @@ async fn an_order_under_way_is_forgotten_when_it_has_ended_and_other_people_s_ne
     let shop = Shop::open_with_accounts().await;
     let (zenobia, other) = (signed_up(&shop).await, shop.guest());
     let ended = shop.buy(&zenobia, &[(BREAD, 1)], "ended", "card_refused").await;
-    let cancel = |order, key: &str| Cancel { order, key: key.into(), lines: Vec::new(), reason: None };
+    let cancel = |order, key: &str| Cancel { order, key: key.into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&zenobia.token), cancel(ended.id, "off")).await.unwrap();
     shop.until_status(&zenobia, ended.id, OrderStatus::Cancelled).await;
     let running = shop.buy(&zenobia, &[(BREAD, 1)], "running", "card_ok").await;
@@ -203,7 +203,7 @@ async fn deleting_a_person_breaks_nothing_else() {
     assert_eq!(emptied.execute(&pool).await.unwrap().rows_affected(), 1);
     let read = shop.get(&guest, order.id).await;
     assert_eq!((read.status, read.totals), (OrderStatus::Paid, order.totals));
-    let cancel = Cancel { order: order.id, key: "off".into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order: order.id, key: "off".into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     shop.until_status(&guest, order.id, OrderStatus::Cancelled).await;
     shop.assert_balanced().await;

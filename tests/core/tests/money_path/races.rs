@@ -71,7 +71,7 @@ impl Shop {
     }
 
     async fn call_off(&self, guest: &Guest, order: OrderId, key: &str) -> Result<OrderView, Failure> {
-        let cancel = Cancel { order, key: key.into(), lines: Vec::new(), reason: None };
+        let cancel = Cancel { order, key: key.into(), lines: Vec::new(), refund: None, reason: None };
         self.core.ask_as(Some(&guest.token), cancel).await
     }
 }

@@ -54,7 +54,7 @@ async fn open_ask(shop: &Shop, order: OrderId) -> OpenAsk {
 }
 
 async fn call_off(shop: &Shop, guest: &Guest, order: OrderId, key: &str) {
-    let cancel = Cancel { order, key: key.into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order, key: key.into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
 }
 
@@ -274,8 +274,13 @@ async fn why_an_order_was_called_off_stands_in_its_history_as_a_word_of_a_list()
     let guest = shop.guest();
     let order = shop.buy(&guest, &[(BREAD, 1)], "k", "card_ok").await;
     shop.until_status(&guest, order.id, OrderStatus::Paid).await;
-    let cancel =
-        |reason: &str| Cancel { order: order.id, key: "off".into(), lines: Vec::new(), reason: Some(reason.into()) };
+    let cancel = |reason: &str| Cancel {
+        order: order.id,
+        key: "off".into(),
+        lines: Vec::new(),
+        refund: None,
+        reason: Some(reason.into()),
+    };
     let refused = shop.core.ask_as(Some(&guest.token), cancel("Zenobia asked for it")).await;
     assert_eq!(code(&refused), Some(Code::ValidationFailed));
     assert_eq!(bodega_test_core::fields(&refused), [("/reason".to_owned(), "unknown".to_owned())]);

@@ -82,7 +82,7 @@ async fn a_count_below_what_is_promised_is_short_until_it_is_counted_or_given_ba
     shop.count(BREAD, 1, 1, "found-one").await.unwrap();
     assert_eq!(shop.level(BREAD).await.short, 2, "a count closes it");
     assert_eq!(exceptions().await[0].short, 2, "the same exception, of what is missing now");
-    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order: order.id, key: "c".into(), lines: Vec::new(), refund: None, reason: None };
     shop.core.ask_as(Some(&guest.token), cancel).await.unwrap();
     eventually("the stock", || async { (shop.level(BREAD).await.posted == 0).then_some(()) }).await;
     assert_eq!(shop.level(BREAD).await.short, 0, "what is given back closes it too");

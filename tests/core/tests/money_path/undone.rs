@@ -105,7 +105,7 @@ async fn killed_while_it_is_undone_an_order_ends_once_and_leaves_nothing_behind(
 async fn call_off(shop: &Shop, round: &Round) -> Result<OrderView, Failure> {
     let id = RequestContext::service(&shop.core.clock, &bodega_platform::Entropy).request_id;
     let context = RequestContext::bearer(id, Some(round.guest.token.clone()));
-    let cancel = Cancel { order: round.order.id, key: "c".into(), lines: Vec::new(), reason: None };
+    let cancel = Cancel { order: round.order.id, key: "c".into(), lines: Vec::new(), refund: None, reason: None };
     let within = context.within(&shop.core.clock, Duration::from_secs(3));
     shop.core.bus.request(&cancel, &within).await.map_err(Failure::from)
 }
