@@ -340,7 +340,8 @@ async fn pieces_are_called_off(shop: &Shop) {
     for _ in 0..2 {
         let (said, subject, asked) = desk.done(&path, &form).await;
         let lines = json!([["LAMP", 1], ["LOAF.1", 2]]);
-        let expected = json!({ "order": order_id(), "key": "k", "lines": lines, "reason": "out_of_stock" });
+        let expected =
+            json!({ "order": order_id(), "key": "k", "lines": lines, "refund": null, "reason": "out_of_stock" });
         assert_eq!((subject, asked), ("order.v1.cancel", expected), "the same twice");
         assert!(said.starts_with("Called off: 3 pieces of order B-7."), "{said}");
     }
@@ -462,7 +463,7 @@ async fn the_api_asks_the_same(shop: &Shop) {
             format!("/orders/{id}/cancel"),
             Some(json!({ "lines": [["LAMP", 1]] })),
             "order.v1.cancel",
-            json!({ "order": id, "key": "k", "lines": [["LAMP", 1]], "reason": null }),
+            json!({ "order": id, "key": "k", "lines": [["LAMP", 1]], "refund": null, "reason": null }),
         ),
         (
             Method::POST,
