@@ -92,7 +92,7 @@ pub struct Saga {
     pub placed_at: Timestamp,
     /// Until when the shopper may pay; only [`Step::Paying`] looks at it.
     pub pay_by: Timestamp,
-    /// Since when it has been closing: the provider's silence counts from here.
+    /// Since when the payment service is known to be closing the payment: the provider's silence counts from here.
     pub closing_since: Option<Timestamp>,
     /// Since when a step that is never given up waits; empty once somebody was told.
     pub waiting_since: Option<Timestamp>,
@@ -207,15 +207,15 @@ impl Saga {
         match input {
             Input::Due => exception = next.on_due(now),
             Input::Intent(intent) => exception = next.on_intent(intent, now),
-            Input::Hold(state) => exception = next.on_hold(*state, now),
+            Input::Hold(state) => exception = next.on_hold(*state),
             Input::RefundBegun => {
                 if let Step::Refunding(end) = self.step {
                     next.step = Step::Releasing(end);
                 }
             }
-            Input::Cancel => next.on_cancel(now)?,
+            Input::Cancel => next.on_cancel()?,
             // Who has paid meanwhile, or is past paying, is not concerned any more.
-            Input::LetGo if self.step == Step::Paying => next.close(End::Expired, now),
+            Input::LetGo if self.step == Step::Paying => next.close(End::Expired),
             Input::LetGo => {}
             Input::PayAgain => {
                 if !matches!(self.step, Step::Paying) || now >= self.pay_by {
@@ -227,38 +227,44 @@ impl Saga {
         // A step that was just entered asks at once; one that stays asks again only when it is due.
         let entered = next.step != self.step;
         if entered {
-            next.waiting_since = next.step.is_never_given_up().then_some(now);
+            let waits = next.step.is_never_given_up() || matches!(next.step, Step::Closing(_));
+            next.waiting_since = waits.then_some(now);
         }
         let command = if entered || matches!(input, Input::Due) { next.command() } else { None };
         let command = command.filter(|c| !(entered && *c == Command::AskIntent));
         Ok(Outcome { saga: next, command, exception })
     }
 
-    fn close(&mut self, end: End, now: Timestamp) {
+    fn close(&mut self, end: End) {
         self.step = Step::Closing(end);
-        self.closing_since = Some(now);
+        self.closing_since = None;
     }
 
     fn on_due(&mut self, now: Timestamp) -> Option<&'static str> {
         match self.step {
             // Opening is never given up by time alone: the intent may exist, and closing asks for it first.
-            Step::Opening | Step::Paying if now >= self.pay_by => self.close(End::Expired, now),
+            Step::Opening | Step::Paying if now >= self.pay_by => self.close(End::Expired),
             Step::Closing(end) => {
-                let since = self.closing_since.unwrap_or(self.placed_at);
-                if now.ms_since(since) >= PROVIDER_SILENCE_HOURS * 3_600_000 {
+                let silent = |since: Timestamp| now.ms_since(since) >= PROVIDER_SILENCE_HOURS * 3_600_000;
+                // Before anybody was asked there is no silence: the payment is open, and may still be paid.
+                let Some(since) = self.closing_since else { return self.stuck(now) };
+                if silent(since) {
                     self.step = Step::Releasing(end);
                     return Some("unsettled");
                 }
             }
-            _ if self.step.is_never_given_up() => {
-                // Asking for ever is right, as long as somebody hears of it.
-                let stuck = |since: Timestamp| now.ms_since(since) >= STUCK_AFTER_HOURS * 3_600_000;
-                if self.waiting_since.is_some_and(stuck) {
-                    self.waiting_since = None;
-                    return Some("stuck");
-                }
-            }
+            _ if self.step.is_never_given_up() => return self.stuck(now),
             _ => {}
+        }
+        None
+    }
+
+    /// Asking for ever is right, as long as somebody hears of it.
+    fn stuck(&mut self, now: Timestamp) -> Option<&'static str> {
+        let stuck = |since: Timestamp| now.ms_since(since) >= STUCK_AFTER_HOURS * 3_600_000;
+        if self.waiting_since.is_some_and(stuck) {
+            self.waiting_since = None;
+            return Some("stuck");
         }
         None
     }
@@ -279,20 +285,24 @@ impl Saga {
                     self.step = Step::Posting;
                 } else if over {
                     // Closed here too, so that the payment service knows money that still comes for late.
-                    self.close(if intent.mismatch { End::Cancelled } else { End::Expired }, now);
+                    self.close(if intent.mismatch { End::Cancelled } else { End::Expired });
                 } else {
                     self.step = Step::Paying;
                     self.pay_by = self.pay_by.max(self.deadline_by(intent));
                 }
             }
             Step::Capturing => {
-                if captured {
+                // Money that was taken unasked is the order's once it has asked for it, and not when it is on its way back.
+                if captured && intent.claimed && !intent.capture_failed {
                     self.step = Step::Settled;
-                } else if intent.capture_failed || intent.mismatch || over {
-                    self.close(End::Cancelled, now);
+                } else if intent.capture_failed || intent.mismatch || (over && !captured) {
+                    self.close(End::Cancelled);
                 }
             }
             Step::Closing(end) => {
+                if intent.closing && self.closing_since.is_none() {
+                    self.closing_since = Some(now);
+                }
                 let waits = end == End::Expired && intent.held_until.is_some();
                 if captured && waits {
                     // By the merchant's wish late money waits for an order: this one has its hold still.
@@ -300,7 +310,8 @@ impl Saga {
                     self.closing_since = None;
                 } else if captured {
                     self.step = Step::Refunding(end);
-                } else if over {
+                } else if over && intent.closing {
+                    // Only once the payment service closes it too does it know money that still comes for late.
                     self.step = Step::Releasing(end);
                 } else if authorised && end == End::Expired && !intent.capture_failed {
                     // The money came while the order was expiring: the hold is still there, so it goes on.
@@ -323,12 +334,12 @@ impl Saga {
         intent.attempted_at.unwrap_or(self.placed_at).plus_min(minutes)
     }
 
-    fn on_hold(&mut self, state: HoldState, now: Timestamp) -> Option<&'static str> {
+    fn on_hold(&mut self, state: HoldState) -> Option<&'static str> {
         match (self.step, state) {
             (Step::Posting, HoldState::Posted) => self.step = Step::Capturing,
             (Step::Posting, HoldState::Voided | HoldState::None) => {
                 // Cannot happen while only the order decides; if it does, no money is taken.
-                self.close(End::Cancelled, now);
+                self.close(End::Cancelled);
                 return Some("hold_lost");
             }
             (Step::Releasing(end), HoldState::Voided | HoldState::None) => self.step = Step::Ended(end),
@@ -337,10 +348,10 @@ impl Saga {
         None
     }
 
-    fn on_cancel(&mut self, now: Timestamp) -> Result<(), Refused> {
+    fn on_cancel(&mut self) -> Result<(), Refused> {
         match self.step {
             Step::Opening | Step::Paying => {
-                self.close(End::Cancelled, now);
+                self.close(End::Cancelled);
                 Ok(())
             }
             Step::Settled => {

@@ -156,7 +156,7 @@ fn comes_to_rest(one: &One, rules: &Rules) -> Result<(), String> {
     Err(format!("{what}\nfrom {start:?}\nto {:?}", shop.orders[0]))
 }
 
-const TWO_ORDERS: Rules = Rules { fault: Fault::None, takes_unasked: false, orders: 2, attempts: 1 };
+const TWO_ORDERS: Rules = Rules { fault: Fault::None, takes_unasked: false, silence: true, orders: 2, attempts: 1 };
 const ONE_ORDER: Rules = Rules { orders: 1, attempts: 2, ..TWO_ORDERS };
 
 #[test]
@@ -182,7 +182,6 @@ fn an_order_comes_to_rest_from_wherever_everything_was_lost() {
 }
 
 #[test]
-#[ignore = "a hole of the saga: hours of silence count also when nobody was asked, and its payment stays open"]
 fn an_order_ends_only_when_its_payment_was_closed() {
     for one in explore(ONE_ORDER).orders {
         let asked = one.intent.is_none_or(|intent| intent.closing || intent.cancelled);
@@ -190,11 +189,13 @@ fn an_order_ends_only_when_its_payment_was_closed() {
     }
 }
 
+/// Without hours of silence: words carry revisions, and an older one is passed over, which this model leaves out. With both,
+/// a word from before the order went on would count as heard after it had turned back.
 #[test]
-#[ignore = "a hole of Intent::capture and of the saga: money on its way back counts as paid"]
 fn money_that_nobody_asked_for_buys_or_goes_back() {
-    let checked = explore(Rules { takes_unasked: true, ..ONE_ORDER });
+    let checked = explore(Rules { takes_unasked: true, silence: false, ..ONE_ORDER });
     assert_eq!(checked.violation, None);
+    println!("taken unasked: {} states", checked.states);
 }
 
 #[test]

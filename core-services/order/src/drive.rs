@@ -163,7 +163,9 @@ async fn decide(context: &Context, tx: &mut Tx<'_, '_>, told: &[(OrderId, Told)]
     for (order, told) in told {
         let Some(locked) = sagas.get_mut(order) else { continue };
         if let Told::Intent(intent) = told {
-            if intent.revision <= locked.payment_revision && !asks_anew(locked) {
+            // An older word says what is not true any more; the same one is the answer to who has just asked.
+            let old = intent.revision < locked.payment_revision;
+            if old || (intent.revision == locked.payment_revision && !asks_anew(locked)) {
                 continue;
             }
             if intent.revision > locked.payment_revision {

@@ -184,6 +184,7 @@ impl Intent {
             attempts: u32::try_from(self.attempts).unwrap_or(0),
             attempted_at: self.last_attempted_at,
             closing: self.closing,
+            claimed: self.capture_claimed >= self.amount.amount(),
             cancelled: self.facts.cancelled,
             capture_failed: self.capture_failed,
             mismatch: self.facts.mismatch,
@@ -197,7 +198,9 @@ impl Intent {
         if *self == *before {
             return;
         }
-        if self.state() != before.state() {
+        // That the order has asked for its money the order knows: a word about that alone would cost a round for nothing.
+        let told = |intent: &Intent| IntentState { claimed: false, ..intent.state() };
+        if told(self) != told(before) {
             self.revision = before.revision + 1;
             let event = IntentChanged { order: self.order, status: self.status, revision: self.revision };
             changes.events.push(event);
@@ -229,6 +232,11 @@ impl Intent {
             changes.facts.push((self.id, fact));
         }
         self.refund_claimed = self.refund_claimed.max(self.facts.refunded);
+        if self.facts.cancelled && self.facts.captured < self.capture_claimed {
+            // What was asked for cannot be taken any more. Should it come all the same, nobody has asked for it.
+            self.capture_claimed = self.facts.captured.max(self.booked.applied);
+            changes.jobs_done.push((JobKind::Capture, self.id.as_u128()));
+        }
         if let Some((attempt, word)) = &lesson.attempt {
             self.learn_of_attempt(*attempt, word, changes);
         }
@@ -330,6 +338,11 @@ impl Intent {
             return;
         }
         if self.facts.cancelled && self.facts.captured < whole {
+            return;
+        }
+        if self.refund_claimed > 0 {
+            // Late money that is on its way back pays nothing any more.
+            self.capture_failed = true;
             return;
         }
         if self.closing {

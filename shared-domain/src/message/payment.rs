@@ -146,7 +146,10 @@ pub struct IntentState {
     pub closing: bool,
     /// The provider confirmed that it can no longer be authorised.
     pub cancelled: bool,
-    /// The last capture was refused by the provider for good.
+    /// The order has asked for all of the money, and it was not too late for that. Told with other news: by itself it is none.
+    #[serde(default)]
+    pub claimed: bool,
+    /// The last capture was refused for good: by the provider, or because the money was on its way back already.
     pub capture_failed: bool,
     /// The provider's amount or currency is not ours: it is never paid.
     #[serde(default)]

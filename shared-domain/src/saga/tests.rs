@@ -29,6 +29,7 @@ fn intent(authorised: i64, captured: i64) -> IntentState {
         attempts: 1,
         attempted_at: Some(at(0)),
         closing: false,
+        claimed: captured > 0,
         cancelled: false,
         capture_failed: false,
         mismatch: false,
@@ -65,7 +66,7 @@ fn an_expiring_order_closes_the_payment_before_it_gives_the_stock_back() {
     assert_eq!(run(paying, &Input::Due, 14).saga.step, Step::Paying);
     let closing = run(paying, &Input::Due, 15);
     assert_eq!(closing.command, Some(Command::CloseIntent));
-    let confirmed = IntentState { cancelled: true, ..intent(0, 0) };
+    let confirmed = IntentState { closing: true, cancelled: true, ..intent(0, 0) };
     let releasing = run(closing.saga, &Input::Intent(&confirmed), 16);
     assert_eq!(releasing.command, Some(Command::ReleaseStock));
     let ended = run(releasing.saga, &Input::Hold(HoldState::Voided), 16).saga;
@@ -128,7 +129,7 @@ fn a_failed_capture_gives_the_stock_back() {
     assert_eq!(closing.saga.step, Step::Closing(End::Cancelled));
     // Still authorised and not yet confirmed: it does not go back to posting.
     assert_eq!(run(closing.saga, &Input::Intent(&failed), 2).saga.step, Step::Closing(End::Cancelled));
-    let confirmed = IntentState { cancelled: true, ..failed };
+    let confirmed = IntentState { closing: true, cancelled: true, ..failed };
     assert_eq!(run(closing.saga, &Input::Intent(&confirmed), 2).command, Some(Command::ReleaseStock));
 }
 
@@ -146,7 +147,8 @@ fn money_that_does_not_match_never_pays_and_the_stock_comes_back() {
             let closing = run(saga, &Input::Intent(&over), 2);
             assert_eq!(closing.saga.step, Step::Closing(End::Cancelled), "{saga:?} {over:?}");
         }
-        let releasing = run(closing.saga, &Input::Intent(&over), 2);
+        let closed = IntentState { closing: true, ..over.clone() };
+        let releasing = run(closing.saga, &Input::Intent(&closed), 2);
         assert_eq!(releasing.saga.step, Step::Releasing(End::Cancelled), "{over:?}");
         assert_eq!(releasing.command, Some(Command::ReleaseStock));
     }
@@ -172,8 +174,22 @@ fn a_paid_order_that_is_called_off_is_refunded_first() {
 }
 
 #[test]
+fn money_that_was_taken_unasked_is_paid_once_it_was_asked_for_and_not_when_it_goes_back() {
+    let capturing = Saga { step: Step::Capturing, ..Saga::placed(at(0)) };
+    let unasked = IntentState { claimed: false, ..intent(100, 100) };
+    assert_eq!(run(capturing, &Input::Intent(&unasked), 1).saga.step, Step::Capturing);
+    assert_eq!(run(capturing, &Input::Intent(&intent(100, 100)), 1).saga.step, Step::Settled);
+    let goes_back = IntentState { capture_failed: true, ..unasked };
+    assert_eq!(run(capturing, &Input::Intent(&goes_back), 1).saga.step, Step::Closing(End::Cancelled));
+}
+
+#[test]
 fn a_silent_provider_does_not_hold_the_stock_for_ever() {
-    let closing = run(Saga::placed(at(0)), &Input::Due, 5).saga;
+    let unheard = run(Saga::placed(at(0)), &Input::Due, 5).saga;
+    let waiting = run(unheard, &Input::Due, 5 + 6 * 60);
+    assert_eq!((waiting.saga.step, waiting.command), (Step::Closing(End::Expired), Some(Command::CloseIntent)));
+    assert_eq!(waiting.exception, Some("stuck"), "nobody was asked yet, and somebody hears of it");
+    let closing = run(unheard, &Input::Intent(&IntentState { closing: true, ..intent(0, 0) }), 5).saga;
     assert_eq!(run(closing, &Input::Due, 5 + 6 * 60 - 1).saga.step, Step::Closing(End::Expired));
     let given_up = run(closing, &Input::Due, 5 + 6 * 60);
     assert_eq!(given_up.saga.step, Step::Releasing(End::Expired));

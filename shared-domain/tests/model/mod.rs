@@ -51,6 +51,8 @@ pub(crate) struct Rules {
     pub(crate) fault: Fault,
     /// The provider takes money that nobody asked it to take, even of what was cancelled.
     pub(crate) takes_unasked: bool,
+    /// The provider may be silent for hours.
+    pub(crate) silence: bool,
     /// Orders that are asked for.
     pub(crate) orders: usize,
     /// How often a shopper tries to pay.
@@ -75,7 +77,7 @@ pub(crate) struct Sent {
     /// By [`packed::COMMANDS`].
     pub(crate) commands: [bool; 7],
     /// By the bits of [`packed::word`].
-    pub(crate) words: u16,
+    pub(crate) words: u64,
     /// By [`packed::HOLDS`].
     pub(crate) holds: [bool; 4],
     pub(crate) refund_begun: bool,
@@ -92,6 +94,8 @@ pub(crate) struct One {
     pub(crate) asking: bool,
     /// By [`packed::STEPS`].
     pub(crate) step: u8,
+    /// The saga knows that its payment is being closed.
+    pub(crate) heard_closing: bool,
     /// Its end was not waited for: nobody said for hours that its payment is over. A person was told.
     pub(crate) unsettled: bool,
     /// By [`packed::HOLDS`].
@@ -138,7 +142,8 @@ impl One {
     /// The saga of this step. Its times are these: early is at 0, the deadline of the payment is over at minute 10.
     pub(crate) fn saga(&self) -> Option<Saga> {
         let placed = Saga::placed(Timestamp::from_unix_ms(0));
-        self.step().map(|step| Saga { step, closing_since: Some(placed.placed_at), ..placed })
+        let closing_since = self.heard_closing.then_some(placed.placed_at);
+        self.step().map(|step| Saga { step, closing_since, ..placed })
     }
 
     /// Every message is lost, and the order service has just started.

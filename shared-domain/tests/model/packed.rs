@@ -121,9 +121,11 @@ impl PackedIntent {
     }
 
     /// Its state as a bit of all states that a saga tells apart.
-    pub(crate) fn word(self) -> u16 {
-        let flags = [self.authorised, self.captured, self.cancelled, self.capture_failed];
-        let number: u16 = flags.iter().zip([1, 2, 4, 8]).filter(|(flag, _)| **flag).map(|(_, bit)| bit).sum();
+    pub(crate) fn word(self) -> u64 {
+        let flags =
+            [self.authorised, self.captured, self.cancelled, self.capture_failed, self.closing, self.capture_claimed];
+        let bits = [1, 2, 4, 8, 16, 32];
+        let number: u16 = flags.iter().zip(bits).filter(|(flag, _)| **flag).map(|(_, bit)| bit).sum();
         1 << number
     }
 }
@@ -138,5 +140,7 @@ pub(crate) fn word(number: u16, index: usize) -> IntentState {
     state.amounts.captured = when(2);
     state.cancelled = number & 4 != 0;
     state.capture_failed = number & 8 != 0;
+    state.closing = number & 16 != 0;
+    state.claimed = number & 32 != 0;
     state
 }

@@ -75,7 +75,7 @@ impl Label {
         let mut all = vec![Label::Place, Label::ForgetAsking, Label::HoldArrives, Label::RefundIsBegun];
         all.extend((0..3).map(Label::VerdictArrives));
         all.extend((0..COMMANDS.len()).map(Label::CommandArrives));
-        all.extend((0..16).map(Label::WordArrives));
+        all.extend((0..64).map(Label::WordArrives));
         all.extend((0..HOLDS.len()).map(Label::HoldWordArrives));
         all.extend([When::Early, When::Late, When::AfterSilence].map(Label::Due));
         all.extend([Label::Cancel, Label::PayAgain, Label::LetGo, Label::InventoryAsks]);
@@ -93,7 +93,7 @@ impl Label {
         let mut round = vec![Label::Due(When::Late)];
         round.extend((0..COMMANDS.len()).map(Label::CommandArrives));
         round.extend((0..Job::ALL.len()).map(Label::Call));
-        round.extend((0..16).map(Label::WordArrives));
+        round.extend((0..64).map(Label::WordArrives));
         round.extend((0..HOLDS.len()).map(Label::HoldWordArrives));
         round.extend([Label::RefundIsBegun, Label::InventoryAsks, Label::AbandonArrives]);
         round.extend([Label::ExistsArrives, Label::AbandonedArrives, Label::Webhook]);
@@ -114,6 +114,7 @@ impl One {
             Label::WordArrives(number) => self.sent.words & (1 << number) != 0,
             Label::HoldWordArrives(state) => self.sent.holds[state],
             Label::RefundIsBegun => self.sent.refund_begun,
+            Label::Due(When::AfterSilence) if !rules.silence => false,
             Label::Due(_) => self.step != 0 && rules.fault != Fault::NeverDue,
             Label::PayAgain => self.intent.is_some_and(|intent| intent.attempts < rules.attempts),
             Label::Cancel | Label::LetGo => self.step != 0,
@@ -243,6 +244,7 @@ impl One {
         let Some(saga) = self.saga() else { return };
         let Ok(outcome) = saga.decide(input, when.now()) else { return };
         self.step = packed::step_index(outcome.saga.step);
+        self.heard_closing = outcome.saga.closing_since.is_some() && matches!(outcome.saga.step, Step::Closing(_));
         self.send(outcome.command);
         self.unsettled |= outcome.exception == Some("unsettled");
         if rules.fault == Fault::CaptureBeforePosting && outcome.saga.step == Step::Posting {

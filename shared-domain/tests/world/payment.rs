@@ -126,6 +126,7 @@ impl Intent {
             attempts: self.attempts.into(),
             attempted_at: self.attempted_at,
             closing: self.closing,
+            claimed: self.capture_claimed >= self.amount,
             cancelled: self.facts.cancelled,
             capture_failed: self.capture_failed,
             mismatch: self.facts.mismatch,
@@ -135,13 +136,14 @@ impl Intent {
 
     /// One transaction: late money is seen to, and what others see differently is a revision.
     pub(crate) fn write(&mut self, change: impl FnOnce(&mut Self)) {
-        let before = self.state();
+        let told = |intent: &Self| IntentState { claimed: false, ..intent.state() };
+        let before = told(self);
         change(self);
         let late = self.facts.captured - self.capture_claimed - self.refund_claimed;
         if self.closing && !self.late_returned && late > 0 {
             self.late_returned = self.refund();
         }
-        if self.state() != before {
+        if told(self) != before {
             self.revision += 1;
         }
     }
@@ -160,6 +162,10 @@ impl Intent {
             return;
         }
         if self.facts.cancelled && self.facts.captured < whole {
+            return;
+        }
+        if self.refund_claimed > 0 {
+            self.capture_failed = true;
             return;
         }
         if self.closing {
@@ -253,6 +259,10 @@ impl Intent {
         }
         self.facts.learn_all(&lesson.facts);
         self.refund_claimed = self.refund_claimed.max(self.facts.refunded);
+        if self.facts.cancelled && self.facts.captured < self.capture_claimed {
+            self.capture_claimed = self.facts.captured;
+            self.set(Job::Capture, false);
+        }
         if lesson.answered == Some(self.attempts) {
             self.answered = true;
         }

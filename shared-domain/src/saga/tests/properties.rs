@@ -52,8 +52,14 @@ impl Cooperative {
         let open = !self.intent.cancelled && self.intent.amounts.captured.amount() == 0;
         match command {
             Command::Capture if open && self.capture_fails => self.intent.capture_failed = true,
-            Command::Capture if open && !self.intent.mismatch => self.intent.amounts.captured = eur(100),
-            Command::CloseIntent => self.intent.cancelled |= open,
+            Command::Capture if (open || self.intent.amounts.captured.amount() > 0) && !self.intent.mismatch => {
+                self.intent.amounts.captured = eur(100);
+                self.intent.claimed = true;
+            }
+            Command::CloseIntent => {
+                self.intent.cancelled |= open;
+                self.intent.closing = true;
+            }
             Command::PostStock if self.hold == HoldState::Pending => self.hold = HoldState::Posted,
             Command::ReleaseStock => self.hold = HoldState::Voided,
             _ => {}
