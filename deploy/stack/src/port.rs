@@ -1,19 +1,34 @@
 //! Ports on loopback.
 
-use std::io::{Read, Write};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::time::Duration;
+
+/// Where [`free_port`] looks: below the ports that systems give to outgoing connections (from 32768 on Linux, from 49152
+/// elsewhere). A port that the system itself picks is one of those, and seconds later, when the server that it was
+/// meant for starts, a connection of its neighbour may be on it. Above what servers and browsers hold for their own.
+const FREE: Range<u16> = 10_240..32_768;
+const ATTEMPTS: usize = 1000;
 
 /// A port nobody listens on now. Another process may take it before it is used: callers retry with a new one.
 ///
 /// # Errors
 /// When the system has no free port.
-pub fn free_port() -> std::io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(bind_free()?.local_addr()?.port())
 }
 
-pub(crate) fn bind_free() -> std::io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+pub(crate) fn bind_free() -> io::Result<TcpListener> {
+    let random = RandomState::new();
+    (0..ATTEMPTS)
+        .map(|attempt| {
+            let offset = random.hash_one(attempt) % u64::from(FREE.end - FREE.start);
+            FREE.start + u16::try_from(offset).unwrap_or_default()
+        })
+        .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
 /// Whether something listens there, or the port may not be bound.
@@ -88,6 +103,14 @@ mod tests {
             while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
         });
         port
+    }
+
+    #[test]
+    fn a_free_port_is_none_that_an_outgoing_connection_may_be_on() {
+        for _ in 0..100 {
+            let port = free_port().unwrap();
+            assert!(FREE.contains(&port), "{port}");
+        }
     }
 
     #[test]
