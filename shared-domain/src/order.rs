@@ -60,6 +60,19 @@ pub enum Fulfilment {
     Delivered,
 }
 
+impl Fulfilment {
+    /// As stored and sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Fulfilment::None => "none",
+            Fulfilment::Partial => "partial",
+            Fulfilment::Shipped => "shipped",
+            Fulfilment::Delivered => "delivered",
+        }
+    }
+}
+
 /// What is coming back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -72,6 +85,19 @@ pub enum Returns {
     Partial,
     /// All of it.
     Full,
+}
+
+impl Returns {
+    /// As stored and sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Returns::None => "none",
+            Returns::Requested => "requested",
+            Returns::Partial => "partial",
+            Returns::Full => "full",
+        }
+    }
 }
 
 /// Where a payment is, derived from the facts its provider gave.
@@ -189,6 +215,19 @@ pub enum ShipmentState {
     Delivered,
     /// It did not come about.
     Failed,
+}
+
+impl ShipmentState {
+    /// As stored and sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ShipmentState::Preparing => "preparing",
+            ShipmentState::Shipped => "shipped",
+            ShipmentState::Delivered => "delivered",
+            ShipmentState::Failed => "failed",
+        }
+    }
 }
 
 /// Goods of one merchant that leave the house together.

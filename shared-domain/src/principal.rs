@@ -80,6 +80,18 @@ impl Principal {
         matches!(self, Principal::Account { roles, .. } if roles.contains(&Role::Admin))
     }
 
+    /// Whether it does everybody's work: admins, and services on their own account.
+    #[must_use]
+    pub fn acts_for_all(&self) -> bool {
+        self.is_admin() || matches!(self, Principal::Service)
+    }
+
+    /// Whether it does this merchant's work.
+    #[must_use]
+    pub fn acts_for(&self, merchant: MerchantId) -> bool {
+        self.acts_for_all() || self.merchants().any(|own| own == merchant)
+    }
+
     /// The merchants it acts for.
     pub fn merchants(&self) -> impl Iterator<Item = MerchantId> + '_ {
         let roles: &[Role] = match self {

@@ -3,10 +3,11 @@
 mod support;
 
 use bodega_mail_catcher::{KEPT_MAX, MAIL_BYTES_MAX, MailCatcher, Options, RECIPIENTS_MAX};
+use bodega_tests::eventually;
 use lettre::message::MultiPart;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use serde_json::json;
-use support::{Dialogue, authority, catcher, mails, refuse, until};
+use support::{Dialogue, authority, catcher, mails, refuse};
 
 const TO: &str = "ana@example.org";
 
@@ -225,8 +226,8 @@ async fn it_listens_on_loopback_and_leaves_its_ports_when_it_stops() {
     let mut dialogue = Dialogue::open(&again).await;
     drop(again);
     assert_eq!(dialogue.hear().await, None);
-    until("both ports are free", async || {
-        std::net::TcpListener::bind(smtp).is_ok() && std::net::TcpListener::bind(http).is_ok()
+    eventually("both ports are free", async || {
+        (std::net::TcpListener::bind(smtp).is_ok() && std::net::TcpListener::bind(http).is_ok()).then_some(())
     })
     .await;
 }

@@ -16,7 +16,7 @@ pub(crate) mod told;
 use std::{collections::BTreeMap, time::Duration};
 
 use bodega_domain::{
-    Code, Failure, Money,
+    Code, Failure, Money, Timestamp,
     fulfilment::{self, Units},
     id::{MerchantId, OrderId},
     limits::IDEMPOTENCY_KEY_BYTES_MAX,
@@ -53,7 +53,7 @@ pub(crate) fn owner_of(call: &Call) -> Result<Owner, Failure> {
 /// Whether the asker sees the whole order: one's own, and everybody's for admins and services.
 pub(crate) fn sees_all(principal: &Principal, order: &StoredOrder) -> bool {
     let own = principal.owner().is_some_and(|owner| owner.to_string() == order.owner);
-    own || principal.is_admin() || matches!(principal, Principal::Service)
+    own || principal.acts_for_all()
 }
 
 /// What the asker may see of an order: all of it, their part for merchants, else nothing.
@@ -241,6 +241,19 @@ pub(crate) async fn after_first_word(
         }
         waiters.saw((&stored).into());
     }
+}
+
+/// A position in a list by time: where the next page goes on.
+pub(crate) fn cursor_at(at: Timestamp, id: impl std::fmt::Display) -> String {
+    format!("{}~{id}", at.unix_ms())
+}
+
+/// Reads what [`cursor_at`] wrote.
+pub(crate) fn position_of<T: std::str::FromStr>(cursor: &str) -> Result<(Timestamp, T), Failure> {
+    cursor
+        .split_once('~')
+        .and_then(|(at, id)| Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?)))
+        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
 }
 
 /// An order that must exist.

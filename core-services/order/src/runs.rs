@@ -286,7 +286,8 @@ impl Heard {
 /// somebody else has heard it too.
 pub(crate) async fn hear(sagas: &Sagas, seen: &StoredRun, heard: &Heard) -> Result<(), Failure> {
     let context = &sagas.context;
-    let stored = store::read::order(context.postgres().pool(), seen.order).await.map_err(DatabaseError::from)?;
+    // Its content is all that is looked at here; what happened to its units is read under the lock.
+    let stored = store::read::order_alone(context.postgres().pool(), seen.order).await.map_err(DatabaseError::from)?;
     let stored = &stored.ok_or(Code::OrderNotFound)?;
     context
         .postgres()

@@ -30,7 +30,7 @@ fn page<T: Serialize>(mut found: Vec<T>, items_max: usize, cursor_of: impl Fn(&T
 
 /// Whose promotion the asker may write: merchants their own, admins and services anybody's and the marketplace's.
 pub(crate) fn writes_for(principal: &Principal, wanted: Option<MerchantId>) -> Result<Option<MerchantId>, Failure> {
-    if matches!(principal, Principal::Service) || principal.is_admin() {
+    if principal.acts_for_all() {
         return Ok(wanted);
     }
     let own: Vec<MerchantId> = principal.merchants().collect();
@@ -43,7 +43,7 @@ pub(crate) fn writes_for(principal: &Principal, wanted: Option<MerchantId>) -> R
 
 /// Whose promotions the asker may see; an empty list is everybody's.
 pub(crate) fn reads_of(principal: &Principal, wanted: Option<MerchantId>) -> Result<Vec<MerchantId>, Failure> {
-    let all = matches!(principal, Principal::Service) || principal.is_admin();
+    let all = principal.acts_for_all();
     let own: Vec<MerchantId> = principal.merchants().collect();
     match wanted {
         Some(merchant) if all || own.contains(&merchant) => Ok(vec![merchant]),

@@ -8,6 +8,7 @@ use std::{
 use bodega_domain::{
     Currency, Failure,
     catalog::SkuNo,
+    id::{LocationId, MerchantId},
     message::{
         catalog::PriceLines,
         inventory::{
@@ -19,7 +20,7 @@ use maud::{Markup, html};
 
 use super::{
     counts,
-    form::wrong,
+    form::{Form, wrong},
     layout::Page,
     table::{pager, table},
     visit::{Done, Visit},
@@ -133,6 +134,15 @@ fn which(level: &Level) -> Markup {
     }
 }
 
+/// Reads what [`which`] wrote.
+fn named(form: &Form) -> Result<(SkuNo, LocationId, MerchantId), Failure> {
+    Ok((
+        form.parsed("sku_no", "The number of an article.")?,
+        form.parsed("location", "The id of a place.")?,
+        form.parsed("merchant", "The id of a merchant.")?,
+    ))
+}
+
 fn transfer_form(visit: &Visit, level: &Level, places: &[Location], name: &str) -> Markup {
     let id = |field: &str| format!("move-{field}-{}-{}", level.sku_no, level.location);
     let free = (level.on_hand - level.pending - level.posted).max(0);
@@ -182,10 +192,11 @@ fn safety_form(visit: &Visit, level: &Level, name: &str) -> Markup {
 pub(crate) async fn transfer(visit: Arc<Visit>) -> Result<Done, Failure> {
     let form = &visit.form;
     let quantity: u32 = form.parsed("units", "A whole number of units.")?;
+    let (sku_no, from, merchant) = named(form)?;
     let message = Transfer {
-        sku_no: form.parsed("sku_no", "The number of an article.")?,
-        merchant: form.parsed("merchant", "The id of a merchant.")?,
-        from: form.parsed("location", "The id of a place.")?,
+        sku_no,
+        merchant,
+        from,
         to: form.parsed("to", "The id of a place.")?,
         quantity,
         reference: form.key()?,
@@ -197,12 +208,8 @@ pub(crate) async fn transfer(visit: Arc<Visit>) -> Result<Done, Failure> {
 pub(crate) async fn keep_back(visit: Arc<Visit>) -> Result<Done, Failure> {
     let form = &visit.form;
     let safety: i64 = form.parsed("safety", "A whole number of units.")?;
-    let message = SetSafety {
-        sku_no: form.parsed("sku_no", "The number of an article.")?,
-        location: form.parsed("location", "The id of a place.")?,
-        merchant: form.parsed("merchant", "The id of a merchant.")?,
-        safety,
-    };
+    let (sku_no, location, merchant) = named(form)?;
+    let message = SetSafety { sku_no, location, merchant, safety };
     visit.ask(message).await?;
     let said = match safety {
         0 => "Nothing is kept back any more.".to_owned(),
@@ -225,14 +232,8 @@ pub(crate) async fn adjust(visit: Arc<Visit>) -> Result<Done, Failure> {
     if !(1..=100).contains(&reference.len()) {
         return Err(wrong("reference", "The form has no usable key. Open the page again."));
     }
-    let adjustment = Adjustment {
-        sku_no: form.parsed("sku_no", "The number of an article.")?,
-        location: form.parsed("location", "The id of a place.")?,
-        merchant: form.parsed("merchant", "The id of a merchant.")?,
-        delta,
-        reason,
-        reference,
-    };
+    let (sku_no, location, merchant) = named(form)?;
+    let adjustment = Adjustment { sku_no, location, merchant, delta, reason, reference };
     visit.ask(Adjust { adjustments: vec![adjustment] }).await?;
     let said = if delta > 0 { format!("{delta} units added.") } else { format!("{} units taken away.", -delta) };
     Ok(Done { to: visit.at("/stock"), said })

@@ -94,21 +94,10 @@ where
     F: Fn(Arc<Visit>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Page, Failure>> + Send + 'static,
 {
-    routing::get(move |State(context): State<Context>, exchange: Exchange, request: Request| async move {
-        let (asked, uri) = (request.headers().clone(), request.uri().clone());
-        let mut renewed = None;
-        let read = match enter(desk, &context, &exchange, request, &mut renewed).await {
-            Ok(visit) => handler(Arc::new(visit)).await,
-            Err(refused) => Err(refused),
-        };
-        match read {
-            Ok(page) => {
-                let (said, cleared) = session::notice(desk, &asked).unzip();
-                let document = document(desk, Some(uri.path()), said.as_deref(), &page);
-                html(200, document, renewed.into_iter().chain(cleared.flatten()))
-            }
-            Err(failure) => refuse(desk, &exchange, &asked, &Asked::Page(uri), &failure, renewed),
-        }
+    get(desk, handler, move |page, asked, uri, renewed| {
+        let (said, cleared) = session::notice(desk, asked).unzip();
+        let document = document(desk, Some(uri.path()), said.as_deref(), &page);
+        html(200, document, renewed.into_iter().chain(cleared.flatten()))
     })
 }
 
@@ -118,6 +107,30 @@ where
     F: Fn(Arc<Visit>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<u8>, Failure>> + Send + 'static,
 {
+    get(desk, handler, move |table: Vec<u8>, _, _, renewed| {
+        let mut response = Response::new(table.into());
+        let kept = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+        let kept = kept.unwrap_or(HeaderValue::from_static("attachment"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+        headers.insert(header::CONTENT_DISPOSITION, kept);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(renewed.map(|cookie| (header::SET_COOKIE, cookie)));
+        response
+    })
+}
+
+/// What a handler gives at GET, answered as `answer` makes it; a refusal is a page, whatever was asked for.
+fn get<T, F, Fut>(
+    desk: Desk,
+    handler: F,
+    answer: impl Fn(T, &HeaderMap, &Uri, Option<HeaderValue>) -> Response + Clone + Send + Sync + 'static,
+) -> MethodRouter<Context>
+where
+    T: 'static,
+    F: Fn(Arc<Visit>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, Failure>> + Send + 'static,
+{
     routing::get(move |State(context): State<Context>, exchange: Exchange, request: Request| async move {
         let (asked, uri) = (request.headers().clone(), request.uri().clone());
         let mut renewed = None;
@@ -126,20 +139,7 @@ where
             Err(refused) => Err(refused),
         };
         match read {
-            Ok(table) => {
-                let mut response = Response::new(table.into());
-                let kept = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-                let kept = kept.unwrap_or(HeaderValue::from_static("attachment"));
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-                response.headers_mut().insert(header::CONTENT_DISPOSITION, kept);
-                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                if let Some(cookie) = renewed {
-                    response.headers_mut().append(header::SET_COOKIE, cookie);
-                }
-                response
-            }
+            Ok(read) => answer(read, &asked, &uri, renewed),
             Err(failure) => refuse(desk, &exchange, &asked, &Asked::Page(uri), &failure, renewed),
         }
     })

@@ -40,7 +40,7 @@ pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) 
         return Err(Failure::from(Code::ValidationFailed).field("/adjustments", "reserved", detail));
     }
     let merchants: BTreeSet<MerchantId> = request.adjustments.iter().map(|a| a.merchant).collect();
-    if !may_act_for_all(&call.principal) {
+    if !call.principal.acts_for_all() {
         may_act_for(&call.principal, &merchants)?;
         sells(&inventory, &call, &request.adjustments).await?;
     }
@@ -115,11 +115,6 @@ fn once_each(adjustments: Vec<Adjustment>) -> Result<Vec<Adjustment>, Failure> {
         }
     }
     Ok(once)
-}
-
-/// Admins and services count everybody's goods.
-pub(super) fn may_act_for_all(principal: &Principal) -> bool {
-    matches!(principal, Principal::Service) || principal.is_admin()
 }
 
 /// A merchant counts its own goods only.

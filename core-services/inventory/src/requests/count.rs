@@ -6,7 +6,7 @@ use bodega_domain::{
     Code, Failure,
     catalog::SkuNo,
     failure::Validation,
-    id::{LocationId, MerchantId},
+    id::LocationId,
     limits::IDEMPOTENCY_KEY_BYTES_MAX,
     message::{
         Done,
@@ -19,15 +19,10 @@ use bodega_domain::{
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
 
 use super::{
-    adjust::{ADJUSTMENT_UNITS_MAX, ADJUSTMENTS_MAX, ONE_LINE, book, is_line, known_are_the_same, may_act_for_all},
+    adjust::{ADJUSTMENT_UNITS_MAX, ADJUSTMENTS_MAX, ONE_LINE, book, is_line, known_are_the_same},
     announce_bands,
 };
 use crate::store::{self, movements::Movement};
-
-/// Whether the asker counts and carries this merchant's goods.
-fn acts_for(principal: &Principal, merchant: MerchantId) -> bool {
-    may_act_for_all(principal) || principal.merchants().any(|own| own == merchant)
-}
 
 pub(crate) async fn count(inventory: Context, call: Call, request: Count) -> Result<CountAnswer, Failure> {
     validate(&request)?;
@@ -94,7 +89,7 @@ async fn take_in(
     let mut v = Validation::new();
     let mut differences = Vec::new();
     for (index, counted) in request.counts.iter().enumerate() {
-        let row = known.get(&(counted.sku_no, counted.location)).filter(|row| acts_for(principal, row.merchant));
+        let row = known.get(&(counted.sku_no, counted.location)).filter(|row| principal.acts_for(row.merchant));
         let Some(row) = row else {
             // Another merchant's shelf is none at all.
             v.wrong(format!("/counts/{index}"), "unknown", "This article has never been booked there.");
@@ -138,7 +133,7 @@ async fn record(
 }
 
 pub(crate) async fn transfer(inventory: Context, call: Call, request: Transfer) -> Result<Done, Failure> {
-    if !acts_for(&call.principal, request.merchant) {
+    if !call.principal.acts_for(request.merchant) {
         return Err(Code::Forbidden.into());
     }
     let known = store::known_locations(inventory.postgres().pool(), &[request.from, request.to]).await;
@@ -200,7 +195,7 @@ async fn carry(
 }
 
 pub(crate) async fn set_safety(inventory: Context, call: Call, request: SetSafety) -> Result<Done, Failure> {
-    if !acts_for(&call.principal, request.merchant) {
+    if !call.principal.acts_for(request.merchant) {
         return Err(Code::Forbidden.into());
     }
     let mut v = Validation::new();

@@ -22,7 +22,7 @@ const LOCATIONS_MAX: i64 = 1_000;
 /// Whose stock the asker may see; an empty list is everybody's.
 pub(super) fn reads_of(principal: &Principal, wanted: Option<MerchantId>) -> Result<Vec<MerchantId>, Failure> {
     let own: Vec<MerchantId> = principal.merchants().collect();
-    let all = matches!(principal, Principal::Service) || principal.is_admin();
+    let all = principal.acts_for_all();
     match wanted {
         Some(merchant) if all || own.contains(&merchant) => Ok(vec![merchant]),
         None if all => Ok(Vec::new()),

@@ -1,6 +1,6 @@
 //! A catcher, and a sender who types SMTP by hand.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bodega_mail_catcher::{MailCatcher, Options};
 use serde_json::Value;
@@ -79,12 +79,4 @@ pub(crate) async fn mails(catcher: &MailCatcher, to: &str) -> Vec<Value> {
 pub(crate) async fn refuse(catcher: &MailCatcher, body: Value) -> u16 {
     let url = format!("{}/api/refuse", catcher.url());
     reqwest::Client::new().post(url).json(&body).send().await.unwrap().status().as_u16()
-}
-
-pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !holds().await {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

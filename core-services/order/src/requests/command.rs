@@ -18,7 +18,7 @@ use bodega_domain::{
 use bodega_platform::{Call, CallError, TransactionError, Tx};
 use serde::Serialize;
 
-use super::{after_first_word, check_key, lines, load, owner_of, ship::acts_for, view, visible};
+use super::{after_first_word, check_key, lines, load, owner_of, view, visible};
 use crate::{
     Orders, content,
     drive::{self, Told, Writing},
@@ -236,7 +236,7 @@ pub(crate) async fn cancel(orders: Orders, call: Call, request: Cancel) -> Resul
     let stored = load(&orders, request.order).await?;
     let own = call.principal.owner().is_some_and(|owner| owner.to_string() == stored.owner);
     let everything = own || call.principal.is_admin();
-    let mine = |line: &QuoteLine| everything || acts_for(&call.principal, line.merchant);
+    let mine = |line: &QuoteLine| everything || call.principal.acts_for(line.merchant);
     if !stored.content.lines.iter().any(mine) {
         return Err(Code::OrderNotFound.into());
     }

@@ -1,11 +1,8 @@
 //! `order.v1.cancel` by line: some units of a paid order are called off before they were shipped.
 
-use std::collections::BTreeMap;
-
 use bodega_domain::{
     Code, Failure, Money,
     fulfilment::{self, Line, Picked},
-    id::MerchantId,
     message::order::{CANCEL_REASONS, Cancel},
     saga::table::{Kind, Run},
 };
@@ -14,7 +11,7 @@ use bodega_platform::{Call, TransactionError, Tx};
 use super::{
     command::{cancel_print, word_of},
     returns::{amounts, worth},
-    ship::{acts_for, counted},
+    ship::{by_merchant, counted},
 };
 use crate::{
     Orders,
@@ -35,13 +32,13 @@ pub(super) async fn call_off(
     let print = cancel_print(request);
     let asked = &Asked { who, key: &request.key, fingerprint: &print };
     let everything = call.principal.is_admin() || who == stored.owner;
-    let staff = stored.content.lines.iter().any(|line| acts_for(&call.principal, line.merchant));
+    let staff = stored.content.lines.iter().any(|line| call.principal.acts_for(line.merchant));
     if request.refund.is_some() && !staff {
         let detail = "What goes back is what the articles cost.";
         return Err(Failure::from(Code::ValidationFailed).field("/refund", "forbidden", detail));
     }
     let said = request.refund;
-    let mine = &|line: &Line| everything || acts_for(&call.principal, line.merchant);
+    let mine = &|line: &Line| everything || call.principal.acts_for(line.merchant);
     let begun = orders
         .context
         .postgres()
@@ -88,12 +85,7 @@ async fn take_off(
 ) -> Result<Vec<uuid::Uuid>, TransactionError<Failure>> {
     let context = &orders.context;
     let (order, now) = (moving.stored.id, context.clock().now());
-    let mut by_merchant: BTreeMap<MerchantId, Vec<Picked>> = BTreeMap::new();
-    for one in picked {
-        if let Some(line) = moving.lines.get(one.index) {
-            by_merchant.entry(line.merchant).or_default().push(*one);
-        }
-    }
+    let by_merchant = by_merchant(&moving.lines, picked);
     let several = by_merchant.len() > 1;
     let mut works = Vec::with_capacity(by_merchant.len());
     for (merchant, picked) in by_merchant {
@@ -106,7 +98,8 @@ async fn take_off(
             let failure = Failure::from(Code::ValidationFailed).field("/refund", "ambiguous", detail);
             return Err(TransactionError::Refused(failure));
         }
-        let (refund, refunds) = amounts(&moving.lines, &picked, said, left).map_err(TransactionError::Refused)?;
+        let currency = moving.stored.content.currency;
+        let (refund, refunds) = amounts(costs, currency, said, left).map_err(TransactionError::Refused)?;
         let amount = refund.amount();
         moving.change(&units, |units, count| units.cancelled += count);
         moving.refund(&refunds, 1);

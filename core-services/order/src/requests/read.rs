@@ -1,19 +1,17 @@
 //! `order.v1.{get,list,history}`: reads.
 
 use bodega_domain::{
-    Code, Failure, Timestamp,
-    id::OrderId,
+    Code, Failure,
     limits::{LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX},
     message::{
         Page,
         order::{Get, History, HistoryEntry, List, MailTo, Mailing},
     },
     order::OrderView,
-    principal::Principal,
 };
 use bodega_platform::{Call, DatabaseError};
 
-use super::{load, owner_of, sees_all, view, visible};
+use super::{cursor_at, load, owner_of, position_of, sees_all, view, visible};
 use crate::{Orders, store, store::read::Whose};
 
 /// Bytes of a page's orders: with the largest order on top an answer stays below `MESSAGE_BYTES_MAX`.
@@ -25,7 +23,7 @@ pub(crate) async fn get(orders: Orders, call: Call, request: Get) -> Result<Orde
 }
 
 pub(crate) async fn list(orders: Orders, call: Call, request: List) -> Result<Page<OrderView>, Failure> {
-    let admin = call.principal.is_admin() || matches!(call.principal, Principal::Service);
+    let admin = call.principal.acts_for_all();
     let merchants: Vec<_> = call.principal.merchants().collect();
     let whose = if !request.all {
         Whose::Owner(owner_of(&call)?.to_string())
@@ -37,7 +35,7 @@ pub(crate) async fn list(orders: Orders, call: Call, request: List) -> Result<Pa
         return Err(Code::Forbidden.into());
     };
     let limit = request.limit.unwrap_or(LIST_LIMIT_DEFAULT).clamp(1, LIST_LIMIT_MAX);
-    let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
+    let after = request.cursor.as_deref().map(position_of).transpose()?;
     let pool = orders.context.postgres().pool();
     let mut found = store::read::orders(pool, &whose, request.status, after, i64::from(limit) + 1)
         .await
@@ -48,7 +46,7 @@ pub(crate) async fn list(orders: Orders, call: Call, request: List) -> Result<Pa
     }
     let (mut items, mut bytes, mut last, mut full) = (Vec::new(), 0, None, false);
     for order in found {
-        let position = format!("{}~{}", order.placed_at.unix_ms(), order.id);
+        let position = cursor_at(order.placed_at, order.id);
         if let Some(seen) = visible(&orders, &call.principal, order) {
             let size = serde_json::to_vec(&seen).map_or(0, |json| json.len());
             full = !items.is_empty() && bytes + size > PAGE_BYTES_MAX;
@@ -62,12 +60,6 @@ pub(crate) async fn list(orders: Orders, call: Call, request: List) -> Result<Pa
     }
     let next_cursor = last.filter(|_| more || full);
     Ok(Page { items, next_cursor })
-}
-
-fn parse_cursor(text: &str) -> Result<(Timestamp, OrderId), Failure> {
-    text.split_once('~')
-        .and_then(|(at, id)| Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?)))
-        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
 }
 
 pub(crate) async fn history(orders: Orders, call: Call, request: History) -> Result<Vec<HistoryEntry>, Failure> {

@@ -1,9 +1,7 @@
 //! `order.v1.{return,returns,decide_return,receive_return}`: goods that come back.
 
-use std::collections::BTreeMap;
-
 use bodega_domain::{
-    Code, Failure, Money, Timestamp,
+    Code, Currency, Failure, Money,
     failure::Validation,
     fulfilment::{self, Line, Picked},
     id::{LocationId, MerchantId, OrderId, ReturnId},
@@ -25,18 +23,14 @@ use bodega_platform::{Call, Context, TransactionError, Tx};
 use super::{
     check_key,
     command::{fingerprint, word_of},
-    load, owner_of,
-    ship::{acts_for, counted, failed, seen, staff_of},
+    cursor_at, load, owner_of, position_of,
+    ship::{by_merchant, counted, failed, seen, staff_of},
     view,
 };
 use crate::{
     Orders,
     runs::{self, Asked, Moving, Subject, Work, conflict},
-    store::{
-        self,
-        read::StoredOrder,
-        units::{LineUnits, StoredReturn},
-    },
+    store::{self, read::StoredOrder, units::StoredReturn},
 };
 
 pub(crate) async fn give_back(orders: Orders, call: Call, request: Return) -> Result<ReturnAnswer, Failure> {
@@ -78,9 +72,11 @@ pub(crate) async fn give_back(orders: Orders, call: Call, request: Return) -> Re
                     refund: None,
                     requested_at: now,
                 };
-                let by_merchant = by_merchant(&moving.lines, &picked);
-                let returns: Vec<StoredReturn> =
-                    by_merchant.into_iter().map(|(merchant, units)| new(merchant, units)).collect();
+                // A return for each merchant whose goods are in it.
+                let returns: Vec<StoredReturn> = by_merchant(&moving.lines, &picked)
+                    .into_iter()
+                    .map(|(merchant, picked)| new(merchant, counted(&moving.lines, &picked).0))
+                    .collect();
                 for asked_back in &returns {
                     moving.change(&asked_back.units, |units, count| units.returning += count);
                     let data =
@@ -105,21 +101,10 @@ pub(crate) async fn give_back(orders: Orders, call: Call, request: Return) -> Re
     Ok(ReturnAnswer { id, order: view(&orders, stored, true) })
 }
 
-/// A return for each merchant whose goods are in it.
-fn by_merchant(lines: &[Line], picked: &[Picked]) -> BTreeMap<MerchantId, LineUnits> {
-    let mut by_merchant: BTreeMap<MerchantId, LineUnits> = BTreeMap::new();
-    for Picked { index, units } in picked {
-        if let Some(line) = lines.get(*index) {
-            by_merchant.entry(line.merchant).or_default().push((line.n, *units));
-        }
-    }
-    by_merchant
-}
-
 /// A return that the asker may decide about.
 fn find(returns: Vec<(OrderId, StoredReturn)>, principal: &Principal, id: ReturnId) -> Result<StoredReturn, Failure> {
     let found = returns.into_iter().map(|(_, asked)| asked).find(|asked| asked.id == id);
-    let found = found.filter(|asked| acts_for(principal, asked.merchant));
+    let found = found.filter(|asked| principal.acts_for(asked.merchant));
     found.ok_or_else(|| Failure::new(Code::NotFound, "This order has no such return."))
 }
 
@@ -251,7 +236,9 @@ async fn take_in(
     let (units, skus) = counted(&moving.lines, &picked);
     let (_, shelf) = counted(&moving.lines, &shelf);
     let left = store::units::left_of_part(tx, order, merchant).await?;
-    let (refund, refunds) = amounts(&moving.lines, &picked, request.refund, left).map_err(TransactionError::Refused)?;
+    let costs = worth(&moving.lines, &picked).map_err(TransactionError::Refused)?;
+    let currency = moving.stored.content.currency;
+    let (refund, refunds) = amounts(costs, currency, request.refund, left).map_err(TransactionError::Refused)?;
     let shipments = store::units::shipments(&mut **tx, &[order]).await?;
     let from = |sku_no| {
         let taken = shipments.iter().flat_map(|(_, shipment)| &shipment.taken);
@@ -290,16 +277,15 @@ async fn take_in(
     Ok(begun)
 }
 
-/// What goes back, and what of it each line gives: what the units cost, or what the merchant says, which may hold shipping too.
+/// What goes back, and what of it each line gives: what the units `costs`, by line, or what the merchant says,
+/// which may hold shipping too.
 pub(super) fn amounts(
-    lines: &[Line],
-    picked: &[Picked],
+    mut costs: Vec<(u16, i64)>,
+    currency: Currency,
     said: Option<Money>,
     left: i64,
 ) -> Result<(Money, Vec<(u16, i64)>), Failure> {
-    let mut refunds = worth(lines, picked)?;
-    let cost: i64 = refunds.iter().map(|(_, amount)| *amount).sum();
-    let currency = lines.first().map_or(bodega_domain::Currency::EUR, |line| line.total.currency());
+    let cost: i64 = costs.iter().map(|(_, amount)| *amount).sum();
     let amount = match said {
         None => cost.min(left),
         Some(said) => {
@@ -314,12 +300,12 @@ pub(super) fn amounts(
     };
     // Less than the units cost comes out of their lines in turn; what is more is shipping, and no line's.
     let mut rest = amount;
-    for (_, of_line) in &mut refunds {
+    for (_, of_line) in &mut costs {
         *of_line = (*of_line).min(rest);
         rest -= *of_line;
     }
     let amount = Money::new(amount, currency).map_err(|_| Failure::from(Code::AmountExceeded))?;
-    Ok((amount, refunds))
+    Ok((amount, costs))
 }
 
 /// What these units cost, by line.
@@ -330,13 +316,13 @@ pub(super) fn worth(lines: &[Line], picked: &[Picked]) -> Result<Vec<(u16, i64)>
 }
 
 pub(crate) async fn list(orders: Orders, call: Call, request: Returns) -> Result<Page<ReturnOf>, Failure> {
-    let all = call.principal.is_admin() || matches!(call.principal, Principal::Service);
+    let all = call.principal.acts_for_all();
     let merchants: Vec<MerchantId> = if all { Vec::new() } else { call.principal.merchants().collect() };
     if !all && merchants.is_empty() {
         return Err(Code::Forbidden.into());
     }
     let limit = request.limit.unwrap_or(LIST_LIMIT_DEFAULT).clamp(1, LIST_LIMIT_MAX);
-    let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
+    let after = request.cursor.as_deref().map(position_of).transpose()?;
     let pool = orders.context.postgres().pool();
     let mut found = store::units::returns_page(pool, &merchants, request.state, after, i64::from(limit) + 1)
         .await
@@ -346,16 +332,10 @@ pub(crate) async fn list(orders: Orders, call: Call, request: Returns) -> Result
     found.truncate(page);
     let ids: Vec<OrderId> = found.iter().map(|(order, _)| *order).collect();
     let of = store::read::orders_of_ids(pool, &ids).await.map_err(failed)?;
-    let last = found.last().map(|(_, asked)| format!("{}~{}", asked.requested_at.unix_ms(), asked.id));
+    let last = found.last().map(|(_, asked)| cursor_at(asked.requested_at, asked.id));
     let item = |(order, asked): (OrderId, StoredReturn)| {
         let stored: &StoredOrder = of.get(&order)?;
         Some(ReturnOf { order, number: stored.number.clone(), view: super::return_view(stored, &asked) })
     };
     Ok(Page { items: found.into_iter().filter_map(item).collect(), next_cursor: last.filter(|_| more) })
-}
-
-fn parse_cursor(text: &str) -> Result<(Timestamp, ReturnId), Failure> {
-    text.split_once('~')
-        .and_then(|(at, id)| Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?)))
-        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
 }

@@ -1,7 +1,7 @@
 //! `order.v1.{sagas,nudge_saga}`: sagas that are under way, and a person who brings a parked one on.
 
 use bodega_domain::{
-    Code, Failure, Timestamp,
+    Code, Failure,
     message::{
         Page,
         order::{Nudge, NudgeSaga, SagaView, Sagas},
@@ -11,7 +11,7 @@ use bodega_domain::{
 use bodega_platform::Call;
 use uuid::Uuid;
 
-use super::ship::failed;
+use super::{cursor_at, position_of, ship::failed};
 use crate::{
     Orders,
     runs::{self, Heard},
@@ -22,20 +22,14 @@ use crate::{
 const PAGE_MAX: i64 = 50;
 
 pub(crate) async fn list(orders: Orders, _call: Call, request: Sagas) -> Result<Page<SagaView>, Failure> {
-    let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
+    let after = request.cursor.as_deref().map(position_of).transpose()?;
     let pool = orders.context.postgres().pool();
     let mut found = store::runs::open(pool, request.parked, after, PAGE_MAX + 1).await.map_err(failed)?;
     let page = usize::try_from(PAGE_MAX).unwrap_or(usize::MAX);
     let more = found.len() > page;
     found.truncate(page);
-    let last = found.last().map(|run| format!("{}~{}", run.begun_at.unix_ms(), run.id.simple()));
+    let last = found.last().map(|run| cursor_at(run.begun_at, run.id.simple()));
     Ok(Page { items: found.into_iter().map(view).collect(), next_cursor: last.filter(|_| more) })
-}
-
-fn parse_cursor(text: &str) -> Result<(Timestamp, Uuid), Failure> {
-    text.split_once('~')
-        .and_then(|(at, id)| Some((Timestamp::from_unix_ms(at.parse().ok()?), id.parse().ok()?)))
-        .ok_or_else(|| Failure::new(Code::BadRequest, "This cursor is not one of ours."))
 }
 
 fn view(run: StoredRun) -> SagaView {

@@ -1,6 +1,6 @@
 //! `order.v1.{delivery,ship,track,deliver}`: a merchant sends what was bought.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bodega_domain::{
     Code, Failure,
@@ -32,16 +32,10 @@ use crate::{
 /// Bytes of a carrier's name and of a tracking number.
 const LABEL_BYTES_MAX: usize = 80;
 
-/// Whether the asker does this merchant's work.
-pub(super) fn acts_for(principal: &Principal, merchant: MerchantId) -> bool {
-    let runs_all = principal.is_admin() || matches!(principal, Principal::Service);
-    runs_all || principal.merchants().any(|own| own == merchant)
-}
-
 /// The merchants of an order whose work the asker does. Who does none of it hears that there is no such order.
 pub(super) fn staff_of(principal: &Principal, stored: &StoredOrder) -> Result<BTreeSet<MerchantId>, Failure> {
     let merchants = stored.content.lines.iter().map(|line| line.merchant);
-    let own: BTreeSet<MerchantId> = merchants.filter(|merchant| acts_for(principal, *merchant)).collect();
+    let own: BTreeSet<MerchantId> = merchants.filter(|merchant| principal.acts_for(*merchant)).collect();
     if own.is_empty() { Err(Code::OrderNotFound.into()) } else { Ok(own) }
 }
 
@@ -60,6 +54,17 @@ pub(super) fn counted(lines: &[Line], picked: &[Picked]) -> (LineUnits, Vec<Unit
     let by_line = picked.iter().filter_map(|p| Some((lines.get(p.index)?.n, p.units))).collect();
     let by_sku = fulfilment::by_sku(lines, picked).into_iter().map(|(sku_no, quantity)| Units { sku_no, quantity });
     (by_line, by_sku.collect())
+}
+
+/// Picked units by whose they are: each merchant sees to the own.
+pub(super) fn by_merchant(lines: &[Line], picked: &[Picked]) -> BTreeMap<MerchantId, Vec<Picked>> {
+    let mut by_merchant: BTreeMap<MerchantId, Vec<Picked>> = BTreeMap::new();
+    for one in picked {
+        if let Some(line) = lines.get(one.index) {
+            by_merchant.entry(line.merchant).or_default().push(*one);
+        }
+    }
+    by_merchant
 }
 
 /// Where an order goes. A label needs it once the order is paid; whoever looks is named in the history, once.

@@ -110,9 +110,14 @@ async fn with_what_moved(pool: &PgPool, mut orders: Vec<StoredOrder>) -> Result<
 
 /// One order.
 pub(crate) async fn order(pool: &PgPool, id: OrderId) -> Result<Option<StoredOrder>, sqlx::Error> {
-    let row = sqlx::query("select * from orders where id = $1").bind(uuid(id)).fetch_optional(pool).await?;
-    let order = row.as_ref().map(stored).transpose()?;
+    let order = order_alone(pool, id).await?;
     Ok(with_what_moved(pool, order.into_iter().collect()).await?.pop())
+}
+
+/// One order, without what happened to its units.
+pub(crate) async fn order_alone(pool: &PgPool, id: OrderId) -> Result<Option<StoredOrder>, sqlx::Error> {
+    let row = sqlx::query("select * from orders where id = $1").bind(uuid(id)).fetch_optional(pool).await?;
+    row.as_ref().map(stored).transpose()
 }
 
 /// Where an order goes, while that is known.

@@ -22,6 +22,22 @@ fn small(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
     Ok(u32::try_from(row.try_get::<i32, _>(column)?).unwrap_or(0))
 }
 
+/// The place of a line in its order.
+fn place(row: &PgRow) -> Result<u16, sqlx::Error> {
+    Ok(u16::try_from(row.try_get::<i16, _>("n")?).unwrap_or(0))
+}
+
+fn units_of(row: &PgRow) -> Result<Units, sqlx::Error> {
+    Ok(Units {
+        cancelled: small(row, "cancelled")?,
+        preparing: small(row, "preparing")?,
+        shipped: small(row, "shipped")?,
+        delivered: small(row, "delivered")?,
+        returning: small(row, "coming_back")?,
+        returned: small(row, "returned")?,
+    })
+}
+
 fn optional(row: &PgRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
     let at: Option<OffsetDateTime> = row.try_get(column)?;
     Ok(at.map(Timestamp::from))
@@ -45,7 +61,7 @@ pub(crate) async fn lines(
     .fetch_all(tx)
     .await?;
     let of = |row: &PgRow| {
-        let n = u16::try_from(row.try_get::<i16, _>("n")?).unwrap_or(0);
+        let n = place(row)?;
         let Some(line) = content.lines.get(usize::from(n)) else { return Ok(None) };
         let refunded = Money::new(row.try_get("refunded")?, line.total.currency()).unwrap_or(line.total);
         Ok(Some(Line {
@@ -56,14 +72,7 @@ pub(crate) async fn lines(
             quantity: line.quantity,
             total: line.total,
             refunded,
-            units: Units {
-                cancelled: small(row, "cancelled")?,
-                preparing: small(row, "preparing")?,
-                shipped: small(row, "shipped")?,
-                delivered: small(row, "delivered")?,
-                returning: small(row, "coming_back")?,
-                returned: small(row, "returned")?,
-            },
+            units: units_of(row)?,
         }))
     };
     rows.iter().filter_map(|row| of(row).transpose()).collect()
@@ -175,10 +184,6 @@ pub(crate) async fn put_standing(
     standing: Standing,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let code = |word| match word {
-        serde_json::Value::String(word) => word,
-        _ => String::new(),
-    };
     sqlx::query(
         "update orders set moved = true, status = $2, fulfilment = $3, returns = $4,
                 delivered_at = case when $3 = 'delivered' then coalesce(delivered_at, $5) end
@@ -186,8 +191,8 @@ pub(crate) async fn put_standing(
     )
     .bind(uuid(order))
     .bind(standing.status.as_str())
-    .bind(code(serde_json::json!(standing.fulfilment)))
-    .bind(code(serde_json::json!(standing.returns)))
+    .bind(standing.fulfilment.as_str())
+    .bind(standing.returns.as_str())
     .bind(OffsetDateTime::from(now))
     .execute(tx)
     .await?;
@@ -233,18 +238,12 @@ pub(crate) async fn insert_shipment(
 
 /// Writes what became of a shipment.
 pub(crate) async fn put_shipment(tx: &mut PgConnection, shipment: &StoredShipment) -> Result<(), sqlx::Error> {
-    let state = match shipment.state {
-        ShipmentState::Preparing => "preparing",
-        ShipmentState::Shipped => "shipped",
-        ShipmentState::Delivered => "delivered",
-        ShipmentState::Failed => "failed",
-    };
     sqlx::query(
         "update shipment set state = $2, taken = $3, carrier = $4, tracking = $5, shipped_at = $6, delivered_at = $7
          where id = $1",
     )
     .bind(Uuid::from_u128(shipment.id.as_u128()))
-    .bind(state)
+    .bind(shipment.state.as_str())
     .bind((!shipment.taken.is_empty()).then_some(Json(&shipment.taken)))
     .bind(&shipment.carrier)
     .bind(&shipment.tracking)
@@ -392,20 +391,7 @@ pub(crate) async fn units(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<(Orde
     .bind(super::uuids(orders))
     .fetch_all(pool)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let units = Units {
-                cancelled: small(row, "cancelled")?,
-                preparing: small(row, "preparing")?,
-                shipped: small(row, "shipped")?,
-                delivered: small(row, "delivered")?,
-                returning: small(row, "coming_back")?,
-                returned: small(row, "returned")?,
-            };
-            let n = u16::try_from(row.try_get::<i16, _>("n")?).unwrap_or(0);
-            Ok((super::order_id(row, "order_id")?, n, units))
-        })
-        .collect()
+    rows.iter().map(|row| Ok((super::order_id(row, "order_id")?, place(row)?, units_of(row)?))).collect()
 }
 
 /// Completes orders that arrived before a moment and of which nothing is on its way any more; so many at most.

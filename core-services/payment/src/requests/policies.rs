@@ -19,13 +19,8 @@ use crate::{
     store,
 };
 
-fn may_all(principal: &Principal) -> bool {
-    principal.is_admin() || matches!(principal, Principal::Service)
-}
-
 fn own_or_all(principal: &Principal, merchant: MerchantId) -> Result<(), Failure> {
-    let may = may_all(principal) || principal.merchants().any(|own| own == merchant);
-    if may { Ok(()) } else { Err(Code::Forbidden.into()) }
+    if principal.acts_for(merchant) { Ok(()) } else { Err(Code::Forbidden.into()) }
 }
 
 pub(crate) async fn policies(state: Arc<State>, call: Call, request: Policies) -> Result<Page<Policy>, Failure> {
@@ -37,7 +32,7 @@ pub(crate) async fn policies(state: Arc<State>, call: Call, request: Policies) -
             own_or_all(&call.principal, merchant)?;
             (vec![merchant], None)
         }
-        None if may_all(&call.principal) => {
+        None if call.principal.acts_for_all() => {
             let found = store::policies::merchants(pool, after, PAGE_MAX).await.map_err(DatabaseError::from)?;
             let full = i64::try_from(found.len()).is_ok_and(|count| count == PAGE_MAX);
             let next = found.last().filter(|_| full).map(ToString::to_string);
