@@ -78,18 +78,45 @@ impl Line {
         self.units.shipped.saturating_sub(self.units.returning).saturating_sub(self.units.returned)
     }
 
-    /// What goes back for so many more units that were called off or returned: their share of what the line cost, never more
-    /// than is left of it. The shares of all units add up to the line, so that nothing is lost to rounding.
+    /// What so many more units cost that leave now. Units leave from the beginning of the line and are called off from its
+    /// end, each with its share of what the line cost: whichever way they go, the shares of all units add up to it, and
+    /// what is returned never cost more than what has left.
+    ///
+    /// # Errors
+    /// When it is out of range.
+    pub fn price(&self, units: u32) -> Result<Money, MoneyError> {
+        self.share(self.units.preparing.saturating_add(self.units.shipped), units)
+    }
+
+    /// What goes back for so many more units that are called off before they left: never more than is left of the line.
     ///
     /// # Errors
     /// When the amounts are not of one currency.
-    pub fn worth(&self, units: u32) -> Result<Money, MoneyError> {
-        let before = self.units.cancelled.saturating_add(self.units.returned).min(self.quantity);
-        let share = |units: u32| i128::from(self.total.amount()) * i128::from(units) / i128::from(self.quantity.max(1));
-        let share = share(before.saturating_add(units).min(self.quantity)) - share(before);
+    pub fn called_off(&self, units: u32) -> Result<Money, MoneyError> {
+        let kept = self.quantity.saturating_sub(self.units.cancelled);
+        self.at_most_the_rest(self.share(kept.saturating_sub(units), units)?)
+    }
+
+    /// What goes back for so many more units that came back: never more than is left of the line.
+    ///
+    /// # Errors
+    /// When the amounts are not of one currency.
+    pub fn returned(&self, units: u32) -> Result<Money, MoneyError> {
+        self.at_most_the_rest(self.share(self.units.returned, units)?)
+    }
+
+    fn at_most_the_rest(&self, share: Money) -> Result<Money, MoneyError> {
         let left = self.total.checked_sub(self.refunded)?.amount().max(0);
-        let share = i64::try_from(share).map_err(|_| MoneyError::OutOfRange)?.min(left);
-        Money::new(share, self.total.currency())
+        Money::new(share.amount().min(left), self.total.currency())
+    }
+
+    /// The cost of `units` of them after the first `before`.
+    fn share(&self, before: u32, units: u32) -> Result<Money, MoneyError> {
+        let up_to = |units: u32| {
+            i128::from(self.total.amount()) * i128::from(units.min(self.quantity)) / i128::from(self.quantity.max(1))
+        };
+        let share = up_to(before.saturating_add(units)) - up_to(before);
+        Money::new(i64::try_from(share).map_err(|_| MoneyError::OutOfRange)?, self.total.currency())
     }
 }
 
@@ -225,25 +252,49 @@ mod tests {
     }
 
     proptest! {
-        /// However a line goes back, in whatever pieces: never more than it cost, and all of it when all of it is back.
+        /// However a line is called off, leaves and comes back, in whatever pieces: no more goes back than it cost, no more
+        /// for what came back than was taken for what left, and nothing is lost to rounding.
         #[test]
-        fn what_goes_back_adds_up_to_what_was_paid(
-            quantity in 1_u32..200, total in 0_i64..1_000_000, pieces in proptest::collection::vec(1_u32..60, 1..40),
+        fn whichever_way_units_go_their_shares_add_up(
+            quantity in 1_u32..200, total in 0_i64..1_000_000,
+            pieces in proptest::collection::vec((0_u8..3, 1_u32..60), 1..60),
         ) {
             let mut line = line(0, "a", quantity, total, Units::default());
-            for piece in pieces {
-                let piece = piece.min(quantity - line.units.cancelled);
-                let worth = line.worth(piece).unwrap();
+            let (mut taken, mut called_off, mut returned) = (0, 0, 0);
+            for (way, units) in pieces {
+                let worth = match way {
+                    0 => {
+                        let units = units.min(line.open());
+                        taken += line.price(units).unwrap().amount();
+                        line.units.shipped += units;
+                        continue;
+                    }
+                    1 => {
+                        let units = units.min(line.open());
+                        let worth = line.called_off(units).unwrap();
+                        line.units.cancelled += units;
+                        called_off += worth.amount();
+                        worth
+                    }
+                    _ => {
+                        let units = units.min(line.returnable());
+                        let worth = line.returned(units).unwrap();
+                        line.units.returned += units;
+                        returned += worth.amount();
+                        worth
+                    }
+                };
                 prop_assert!(worth.amount() >= 0);
                 line.refunded = line.refunded.checked_add(worth).unwrap();
-                line.units.cancelled += piece;
-                prop_assert!(line.refunded.amount() <= line.total.amount());
+                prop_assert!(returned <= taken && taken + called_off <= total);
                 // Nobody is a whole cent off at any time.
-                let exact = i128::from(total) * i128::from(line.units.cancelled);
-                prop_assert!(exact - i128::from(line.refunded.amount()) * i128::from(quantity) < i128::from(quantity));
+                let exact = i128::from(total) * i128::from(line.units.cancelled + line.units.returned);
+                let off = (exact - i128::from(line.refunded.amount()) * i128::from(quantity)).abs();
+                prop_assert!(off < i128::from(quantity));
             }
-            if line.units.cancelled == quantity {
-                prop_assert_eq!(line.refunded, line.total);
+            if line.open() == 0 {
+                prop_assert_eq!(taken + called_off, total);
+                prop_assert!(line.units.returned < line.units.shipped || returned == taken);
             }
         }
 
@@ -272,9 +323,9 @@ mod tests {
     fn what_was_kept_for_one_unit_does_not_go_back_with_the_next() {
         let mut worn = line(0, "a", 2, 100, Units { shipped: 1, returned: 1, ..Units::default() });
         worn.refunded = Money::new(10, Currency::EUR).unwrap();
-        assert_eq!(worn.worth(1).unwrap().amount(), 50);
+        assert_eq!(worn.returned(1).unwrap().amount(), 50);
         worn.refunded = Money::new(80, Currency::EUR).unwrap();
-        assert_eq!(worn.worth(1).unwrap().amount(), 20, "and never more than is left");
+        assert_eq!(worn.returned(1).unwrap().amount(), 20, "and never more than is left");
     }
 
     #[test]

@@ -164,6 +164,32 @@ impl MerchantShare {
         Ok(Self { merchant, payable: net.amount() - fee, tax: tax.amount(), fee })
     }
 
+    /// All of it, minor units.
+    #[must_use]
+    pub const fn total(&self) -> i64 {
+        self.payable + self.tax + self.fee
+    }
+
+    /// What is left of it without a part that was split off.
+    #[must_use]
+    pub const fn without(self, part: Self) -> Self {
+        let Self { merchant, payable, tax, fee } = self;
+        Self { merchant, payable: payable - part.payable, tax: tax - part.tax, fee: fee - part.fee }
+    }
+
+    /// Splits `amount` minor units off, of everything in proportion, so that a part carries its tax and its fee. Of all of it
+    /// nothing is left; more than there is cannot be split off.
+    #[must_use]
+    pub fn split_off(&mut self, amount: i64, currency: Currency) -> Self {
+        let amount = amount.clamp(0, self.total());
+        let parts = Money::new(amount, currency).unwrap_or(Money::zero(currency));
+        let parts = parts.split(&[self.payable, self.tax, self.fee]);
+        let of = |n: usize| parts.get(n).copied().map_or(0, Money::amount);
+        let part = Self { merchant: self.merchant, payable: of(0), tax: of(1), fee: of(2) };
+        *self = self.without(part);
+        part
+    }
+
     fn parts(self) -> [(Account, i64); 3] {
         [(Account::MerchantPayable, self.payable), (Account::TaxPayable, self.tax), (Account::PlatformFee, self.fee)]
     }

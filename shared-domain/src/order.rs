@@ -163,6 +163,34 @@ pub struct PaymentView {
     /// Money that came too late waits until then for the shop to make the order again; afterwards it goes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
+    /// Merchants whose money is taken only when their goods leave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_shipment: Vec<AtShipment>,
+    /// Until when the provider lets it be taken, as far as it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_before: Option<Timestamp>,
+}
+
+impl PaymentView {
+    /// What is taken only when its goods leave, and has not been yet.
+    #[must_use]
+    pub fn waiting(&self) -> Option<Money> {
+        let mut waiting = self.at_shipment.iter().map(|part| part.waiting);
+        let first = waiting.next()?;
+        let sum = waiting.try_fold(first, Money::checked_add).ok()?;
+        Some(sum).filter(|sum| sum.amount() > 0)
+    }
+}
+
+/// A merchant's money that is taken only when its goods leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtShipment {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// What still waits for that.
+    pub waiting: Money,
+    /// What is not taken any more, because its goods never leave.
+    pub forgone: Money,
 }
 
 /// A merchant's part of an order.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     money::{Currency, Money},
     order::PaymentStatus,
+    time::Timestamp,
 };
 
 /// One thing that a provider said about an intent. Amounts are cumulative, in minor units of the intent's currency.
@@ -218,6 +219,10 @@ pub struct Observation {
     pub disputed: i64,
     /// The provider's reference of the last attempt, and how that stands.
     pub attempt: Option<(String, AttemptView)>,
+    /// What is authorised may be taken in several parts.
+    pub in_parts: bool,
+    /// Until when it may be taken, where the provider says so.
+    pub capture_before: Option<Timestamp>,
 }
 
 /// How the last attempt stands in an [`Observation`].
@@ -342,6 +347,8 @@ mod tests {
             cancelled: false,
             disputed: 0,
             attempt: None,
+            in_parts: false,
+            capture_before: None,
         }
     }
 

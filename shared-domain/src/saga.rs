@@ -2,7 +2,8 @@
 //!
 //! A pure machine: `(saga, input) → (saga, commands)`. The service commits the saga before it sends a command, and
 //! sends it again until it is answered; every command is idempotent at its receiver. Money is taken only for stock
-//! that is posted: authorise → post → capture.
+//! that is posted: authorise → post → capture. Where merchants want theirs taken only when the goods leave, it is settled
+//! with that part still authorised, and a saga of the parcel takes it (`table.rs`).
 //!
 //! ```text
 //!  Opening ─▶ Paying ─authorised─▶ Posting ─▶ Capturing ─captured─▶ Settled
@@ -64,7 +65,7 @@ pub enum Step {
     Posting,
     /// The money has to be taken.
     Capturing,
-    /// Paid, stock posted.
+    /// Paid, or authorised where it is taken at shipment; stock posted.
     Settled,
     /// The provider has to confirm that nothing can be authorised any more.
     Closing(End),
@@ -130,7 +131,7 @@ pub enum Command {
     Capture,
     /// `payment.v1.cancel`.
     CloseIntent,
-    /// `payment.v1.refund`, all of it.
+    /// `payment.v1.call_off`, all of it.
     Refund,
     /// `inventory.v1.unpost`: gives a pending or posted hold back.
     ReleaseStock,
@@ -272,7 +273,7 @@ impl Saga {
     fn on_intent(&mut self, intent: &IntentState, now: Timestamp) -> Option<&'static str> {
         let whole = intent.amount.amount();
         // What does not match is never paid, however much it is.
-        let taken = intent.amounts.captured.amount() >= whole;
+        let taken = intent.amounts.captured.amount() >= intent.due();
         let captured = taken && !intent.mismatch;
         // What is taken already needs no authorisation any more, whatever was called off since.
         let authorised =

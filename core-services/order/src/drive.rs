@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bodega_domain::{
     Code, Failure, Timestamp,
-    id::OrderId,
+    id::{MerchantId, OrderId},
     message::{
         inventory::{HoldState, Post, Unpost},
         order::StatusChanged,
-        payment::{CancelIntents, Capture, IntentState, Open, Refund, State},
+        payment::{CallOff, CancelIntents, Capture, IntentState, Open, State},
     },
     order::{OrderStatus, PaymentView},
     saga::{Command, Input, Outcome, Step},
@@ -181,6 +181,9 @@ async fn decide(context: &Context, tx: &mut Tx<'_, '_>, told: &[(OrderId, Told)]
             }
         }
         let Ok(outcome) = locked.saga.decide(&told.input(), now) else { continue };
+        if let (Told::Intent(intent), Step::Capturing, Step::Settled) = (told, locked.saga.step, outcome.saga.step) {
+            writing.at_shipment.extend(intent.at_shipment.iter().map(|part| (*order, part.merchant)));
+        }
         writing.apply(context, locked, outcome, told, now);
     }
     writing.commit(tx, now).await
@@ -197,7 +200,9 @@ fn view_of(intent: &IntentState, before: &PaymentView) -> PaymentView {
     let same = intent.amounts.captured.currency() == before.amounts.captured.currency();
     let amounts = if same { intent.amounts } else { before.amounts };
     let next_action = intent.next_action.clone();
-    PaymentView { status: intent.status, amounts, next_action, held_until: intent.held_until }
+    let (held_until, at_shipment) = (intent.held_until, intent.at_shipment.clone());
+    let capture_before = intent.capture_before;
+    PaymentView { status: intent.status, amounts, next_action, held_until, at_shipment, capture_before }
 }
 
 /// What a transaction over many sagas writes at its end.
@@ -210,6 +215,7 @@ pub(crate) struct Writing {
     quotas: BTreeMap<String, i64>,
     commands: BTreeMap<OrderId, Command>,
     paid_from_the_start: Vec<OrderId>,
+    at_shipment: Vec<(OrderId, MerchantId)>,
 }
 
 impl Writing {
@@ -311,6 +317,7 @@ impl Writing {
         store::append_history(tx, &self.history, now).await?;
         store::saga::insert_exceptions(tx, &self.exceptions, now).await?;
         store::reinstate::empty_what_paid(tx, &self.paid_from_the_start).await?;
+        store::units::take_at_shipment(tx, &self.at_shipment).await?;
         if !self.quotas.is_empty() {
             let keys: Vec<String> = self.quotas.keys().cloned().collect();
             store::quotas::lock(tx, &keys).await?;
@@ -417,14 +424,8 @@ async fn ask(
         Command::Refund => {
             let mut begun = Vec::new();
             for order in asked {
-                let refund = Refund {
-                    order,
-                    amount: None,
-                    merchant: None,
-                    key: format!("cancel:{order}"),
-                    reason: "cancelled".to_owned(),
-                };
-                match bus.request(&refund, request_context).await {
+                let (key, reason) = (format!("cancel:{order}"), "cancelled".to_owned());
+                match bus.request(&CallOff { order, part: None, key, reason }, request_context).await {
                     Ok(_) => begun.push((order, Told::RefundBegun)),
                     Err(error) => tracing::warn!(%error, %order, "the refund is asked for again later"),
                 }

@@ -464,6 +464,8 @@ fn new_order(context: &Context, job: &PlaceJob) -> Result<NewOrder, Failure> {
             amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
             next_action: None,
             held_until: None,
+            at_shipment: Vec::new(),
+            capture_before: None,
         },
         unpaid,
         attempts,

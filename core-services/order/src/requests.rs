@@ -73,12 +73,18 @@ pub(crate) fn visible(orders: &Orders, principal: &Principal, order: StoredOrder
     let whole = order.content.totals.total;
     let order_refunds = order.part_refunds.clone();
     let mut seen = view(orders, order, false);
+    let whole_parts = seen.parts.clone();
     seen.parts.retain(|part| merchants.contains(&part.merchant));
     seen.lines.retain(|line| merchants.contains(&line.merchant));
     seen.shipments.retain(|shipment| merchants.contains(&shipment.merchant));
     seen.return_requests.retain(|asked| merchants.contains(&asked.merchant));
-    let (own, all) = refunds_of(&order_refunds, &merchants);
-    seen.payment.amounts = amounts_of(seen.payment.amounts, totals.total, whole, own, all);
+    seen.payment.amounts = if seen.payment.at_shipment.is_empty() {
+        let (own, all) = refunds_of(&order_refunds, &merchants);
+        amounts_of(seen.payment.amounts, totals.total, whole, own, all)
+    } else {
+        parcelled(&seen, &whole_parts, &order_refunds, &merchants)
+    };
+    seen.payment.at_shipment.retain(|part| merchants.contains(&part.merchant));
     // Where the shopper is challenged is the shopper's alone.
     seen.payment.next_action = None;
     seen.totals = totals;
@@ -121,6 +127,41 @@ fn amounts_of(amounts: PaymentAmounts, part: Money, whole: Money, own: i64, all:
     let others = by(others, left, (whole.amount() - all).max(left));
     let refunded = by(pieces, own, all).checked_add(others).unwrap_or(amounts.refunded);
     PaymentAmounts { authorised: share(amounts.authorised), captured: share(amounts.captured), refunded }
+}
+
+/// The same where some merchants' money is taken as their goods leave: of theirs is taken what neither waits nor was given
+/// up, the rest of what was taken is the others', by value.
+fn parcelled(
+    seen: &OrderView,
+    parts: &[OrderPart],
+    refunds: &BTreeMap<MerchantId, i64>,
+    merchants: &[MerchantId],
+) -> PaymentAmounts {
+    let (amounts, at_shipment) = (seen.payment.amounts, &seen.payment.at_shipment);
+    let later = |part: &OrderPart| at_shipment.iter().find(|later| later.merchant == part.merchant);
+    let taken = |part: &OrderPart| {
+        later(part).map(|later| part.total.amount() - later.waiting.amount() - later.forgone.amount())
+    };
+    let of_others = amounts.captured.amount() - parts.iter().filter_map(taken).sum::<i64>();
+    let all_others: i64 = parts.iter().filter(|part| later(part).is_none()).map(|part| part.total.amount()).sum();
+    let money = |amount: i64| Money::new(amount.max(0), amounts.captured.currency()).unwrap_or(amounts.captured);
+    let own = || parts.iter().filter(|part| merchants.contains(&part.merchant));
+    let captured = own().map(|part| {
+        taken(part).unwrap_or_else(|| {
+            let of = part.total.amount();
+            money(of_others).split(&[of, all_others - of]).first().map_or(0, |share| share.amount())
+        })
+    });
+    let refunded = own().map(|part| {
+        let off = refunds.get(&part.merchant).copied().unwrap_or(0);
+        (off - later(part).map_or(0, |later| later.forgone.amount())).max(0)
+    });
+    let total = own().map(|part| part.total.amount()).sum::<i64>();
+    PaymentAmounts {
+        authorised: money(total.min(amounts.authorised.amount())),
+        captured: money(captured.sum::<i64>().min(amounts.captured.amount())),
+        refunded: money(refunded.sum::<i64>().min(amounts.refunded.amount())),
+    }
 }
 
 /// An order as its owner sees it. A guest's own order carries its secret link.

@@ -81,6 +81,35 @@ pub(crate) struct Work {
     /// Units that were asked to be sent back, when fewer came.
     #[serde(default)]
     pub(crate) asked: LineUnits,
+    /// What is taken for a shipment, where that waited for the goods.
+    #[serde(default)]
+    pub(crate) take: Option<Money>,
+    /// Nothing of this merchant is left to leave.
+    #[serde(default)]
+    pub(crate) last: bool,
+    /// From where the goods of a shipment were taken, once they were.
+    #[serde(default)]
+    pub(crate) taken: Vec<Taken>,
+}
+
+impl Work {
+    /// Work about nothing yet.
+    pub(crate) const fn of(subject: Subject, merchant: MerchantId) -> Self {
+        Self {
+            subject,
+            merchant,
+            units: Vec::new(),
+            skus: Vec::new(),
+            refund: None,
+            refunds: Vec::new(),
+            location: None,
+            shelf: Vec::new(),
+            asked: Vec::new(),
+            take: None,
+            last: false,
+            taken: Vec::new(),
+        }
+    }
 }
 
 /// An order under its lock, with what its runs change.
@@ -122,6 +151,9 @@ impl<'a> Moving<'a> {
         let detail = match self.locked.payment.status {
             PaymentStatus::Refunded => "All of the money has been given back: nothing of this order is to be sent.",
             PaymentStatus::Disputed => "The buyer's bank disputes this payment: nothing is sent until that is settled.",
+            PaymentStatus::Cancelled => {
+                "The buyer's bank keeps the money for this order no longer: nothing is to be sent."
+            }
             _ => return Ok(self),
         };
         Err(TransactionError::Refused(conflict(self.stored.id, detail)))
@@ -254,7 +286,7 @@ async fn go(sagas: &Sagas, request_context: &RequestContext, id: Uuid) -> Result
         let Some(action) = run.run.action() else { return Ok(Some(run)) };
         let step = format!("{}_{}", run.run.kind.as_str(), run.run.step());
         context.failpoints().hit(&format!("order.before_{step}")).await;
-        let heard = ask::ask(context, request_context, &run, action).await;
+        let heard = ask::ask(sagas, request_context, &run, action).await;
         context.failpoints().hit(&format!("order.after_{step}")).await;
         let silent = heard.word == Word::Silence;
         hear(sagas, &run, &heard).await?;
@@ -306,6 +338,9 @@ pub(crate) async fn hear(sagas: &Sagas, seen: &StoredRun, heard: &Heard) -> Resu
                 let same = (next.run.at, next.run.way) == (run.run.at, run.run.way);
                 run.attempts = if same { run.attempts.saturating_add(1) } else { 0 };
                 run.run = next.run;
+                if !heard.taken.is_empty() {
+                    run.work.taken.clone_from(&heard.taken);
+                }
                 match heard.word {
                     Word::Refused => run.reason.clone_from(&heard.reason),
                     Word::Retry => run.reason = None,
@@ -322,7 +357,7 @@ pub(crate) async fn hear(sagas: &Sagas, seen: &StoredRun, heard: &Heard) -> Resu
                 let due = next.action.map(|_| again(now, run.attempts));
                 store::runs::update(&mut tx, &run, due).await?;
                 if run.run.is_over() {
-                    effects::end(context, &mut tx, moving, &run, heard).await?;
+                    effects::end(context, &mut tx, moving, &run).await?;
                 }
                 Ok::<_, TransactionError<Failure>>(())
             })

@@ -37,11 +37,13 @@ pub enum Card {
     CardCaptureFails,
     /// Authorised and captured; disputed some seconds after the capture.
     CardDispute,
+    /// Authorised; money can be taken from it once only.
+    CardOneCapture,
 }
 
 impl Card {
     /// Every card, in the order of the contract.
-    pub const ALL: [Card; 8] = [
+    pub const ALL: [Card; 9] = [
         Card::CardOk,
         Card::CardRefused,
         Card::CardChallenge,
@@ -50,6 +52,7 @@ impl Card {
         Card::CardSilent,
         Card::CardCaptureFails,
         Card::CardDispute,
+        Card::CardOneCapture,
     ];
 
     /// The name that a shop sends as `payment_method`.
@@ -64,6 +67,7 @@ impl Card {
             Card::CardSilent => "card_silent",
             Card::CardCaptureFails => "card_capture_fails",
             Card::CardDispute => "card_dispute",
+            Card::CardOneCapture => "card_one_capture",
         }
     }
 
@@ -131,6 +135,9 @@ pub struct Intent {
     pub metadata: BTreeMap<String, String>,
     /// Captures only when asked.
     pub manual_capture: bool,
+    /// The shop wants to capture several times, if the card can do that.
+    #[serde(default)]
+    pub wants_parts: bool,
     /// Where it stands.
     pub status: Status,
     /// Still to be captured, minor units.
@@ -211,7 +218,7 @@ impl Intent {
         self.charge = Some(charge);
         self.decline = None;
         Ok(match card {
-            Card::CardOk | Card::CardDuplicate | Card::CardCaptureFails | Card::CardDispute => {
+            Card::CardOk | Card::CardDuplicate | Card::CardCaptureFails | Card::CardDispute | Card::CardOneCapture => {
                 Some(self.authorise(moment))
             }
             Card::CardRefused => Some(self.fail("card_declined")),
@@ -274,16 +281,45 @@ impl Intent {
         Word::Capturable
     }
 
-    /// Takes `amount` (all that is left by default); the rest is released when `last`.
+    /// Whether money can be taken from its authorisation several times.
+    #[must_use]
+    pub fn in_parts(&self) -> bool {
+        self.wants_parts && self.card != Some(Card::CardOneCapture)
+    }
+
+    /// The bank keeps the money no longer: what was not taken is gone.
     ///
     /// # Errors
-    /// Refused when not authorised, more than authorised, or the card fails captures.
+    /// Refused when nothing is authorised.
+    pub fn lapse(&mut self, now_s: i64) -> Result<Word, Refusal> {
+        if self.status != Status::RequiresCapture {
+            return Err(self.unexpected("let lapse"));
+        }
+        self.capturable = 0;
+        if self.received > 0 {
+            self.status = Status::Succeeded;
+            return Ok(Word::Succeeded);
+        }
+        self.status = Status::Canceled;
+        self.canceled_at = Some(now_s);
+        Ok(Word::Canceled)
+    }
+
+    /// Takes `amount` (all that is left by default); the rest is released when `last`. Nothing may be taken to release it.
+    ///
+    /// # Errors
+    /// Refused when not authorised, more than authorised, in parts when the card cannot do that, or the card fails captures.
     pub fn capture(&mut self, amount: Option<i64>, last: bool, moment: Moment) -> Result<(i64, Word), Refusal> {
         if self.status != Status::RequiresCapture {
             return Err(self.unexpected("capture"));
         }
         let amount = amount.unwrap_or(self.capturable);
-        if amount < 1 {
+        if !last && !self.in_parts() {
+            let detail = "this payment cannot be captured several times";
+            return Err(Refusal::invalid("parameter_unknown", "final_capture", detail));
+        }
+        let releases = amount == 0 && last && self.received > 0;
+        if amount < 1 && !releases {
             return Err(Refusal::invalid("parameter_invalid_integer", "amount_to_capture", "must be at least 1"));
         }
         if amount > self.capturable {
@@ -392,6 +428,7 @@ mod tests {
             created: 1,
             metadata: BTreeMap::new(),
             manual_capture: true,
+            wants_parts: true,
             status: Status::RequiresPaymentMethod,
             capturable: 0,
             received: 0,
@@ -411,7 +448,7 @@ mod tests {
         #[test]
         fn whatever_is_asked_money_stays_within_its_bounds(
             amount in 1i64..1_000,
-            steps in proptest::collection::vec((0u8..6, 0usize..8, 0i64..1_200, any::<bool>()), 0..40),
+            steps in proptest::collection::vec((0u8..6, 0usize..9, 0i64..1_200, any::<bool>()), 0..40),
         ) {
             let mut intent = fresh(amount);
             for (verb, card, sum, flag) in steps {
@@ -438,6 +475,23 @@ mod tests {
         assert_eq!(intent.capture(Some(30), false, MOMENT).unwrap(), (30, Word::Capturable));
         assert_eq!((intent.capturable, intent.received), (70, 30));
         assert_eq!(intent.capture(None, true, MOMENT).unwrap(), (70, Word::Succeeded));
+    }
+
+    #[test]
+    fn what_is_left_can_be_released_and_a_card_may_be_captured_once_only() {
+        let mut intent = fresh(100);
+        intent.confirm(Card::CardOk, "ch".into(), MOMENT).unwrap();
+        assert!(intent.capture(Some(0), true, MOMENT).is_err(), "nothing was taken: cancel it");
+        intent.capture(Some(30), false, MOMENT).unwrap();
+        assert_eq!(intent.capture(Some(0), true, MOMENT).unwrap(), (0, Word::Succeeded));
+        assert_eq!((intent.capturable, intent.received), (0, 30));
+        let mut once = fresh(100);
+        once.confirm(Card::CardOneCapture, "ch".into(), MOMENT).unwrap();
+        assert!(once.capture(Some(30), false, MOMENT).is_err());
+        assert_eq!(once.capture(Some(30), true, MOMENT).unwrap(), (30, Word::Succeeded));
+        let mut lapsed = fresh(100);
+        lapsed.confirm(Card::CardOk, "ch".into(), MOMENT).unwrap();
+        assert_eq!(lapsed.lapse(2).unwrap(), Word::Canceled);
     }
 
     #[test]

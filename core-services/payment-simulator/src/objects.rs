@@ -40,9 +40,14 @@ pub fn intent(intent: &Intent, base: &str) -> Value {
     })
 }
 
+/// Seconds for which an authorisation holds: a week, as with most cards.
+const AUTHORISED_S: i64 = 7 * 24 * 3_600;
+
 /// The charge of an intent's last attempt.
 #[must_use]
 pub fn charge(intent: &Intent) -> Value {
+    let multicapture = if intent.in_parts() { "available" } else { "unavailable" };
+    let capture_before = (intent.status == Status::RequiresCapture).then(|| intent.created + AUTHORISED_S);
     json!({
         "id": intent.charge,
         "object": "charge",
@@ -55,6 +60,8 @@ pub fn charge(intent: &Intent) -> Value {
         "livemode": false,
         "metadata": intent.metadata,
         "payment_intent": intent.id,
+        "payment_method_details": {"type": "card", "card": {
+            "capture_before": capture_before, "multicapture": {"status": multicapture}}},
         "refunded": intent.received > 0 && intent.refunded == intent.received,
         "status": if intent.decline.is_some() { "failed" } else { "succeeded" },
     })

@@ -12,8 +12,8 @@ use crate::{
     changes::NewException,
     engine::Command,
     limits::{
-        ADD_UP_PAGE, ADD_UP_PAUSE_MS, CLEAN_EVERY_S, EARLY_EVERY_S, EARLY_HOURS, EARLY_TAKE_MAX, SETTLEMENT_EVERY_S,
-        SETTLEMENT_PAGE, UNMATCHED_AFTER_MIN, WEBHOOK_DAYS,
+        ADD_UP_PAGE, ADD_UP_PAUSE_MS, CAPTURE_WARN_HOURS, CLEAN_EVERY_S, EARLY_EVERY_S, EARLY_HOURS, EARLY_TAKE_MAX,
+        PAGE_MAX, SETTLEMENT_EVERY_S, SETTLEMENT_PAGE, UNMATCHED_AFTER_MIN, WEBHOOK_DAYS,
     },
     provider::{Provider, Providers},
     requests::webhook::taught,
@@ -120,6 +120,9 @@ pub(crate) async fn sweep(context: Context) {
             Ok(count) => tracing::debug!(count, "old webhooks are forgotten"),
             Err(error) => tracing::warn!(%error, "old webhooks cannot be forgotten"),
         }
+        if let Err(error) = warn_of_ends(&context, now).await {
+            tracing::warn!(%error, "authorisations that end cannot be looked for");
+        }
         if let Err(error) = add_up(&context, now).await {
             tracing::warn!(%error, "the books cannot be added up");
         }
@@ -127,6 +130,30 @@ pub(crate) async fn sweep(context: Context) {
             return;
         }
     }
+}
+
+/// Tells a person of authorisations that end before the goods for which some of it waits have left.
+async fn warn_of_ends(context: &Context, now: Timestamp) -> Result<(), Failure> {
+    let before = now.plus_min(CAPTURE_WARN_HOURS * 60);
+    let ending =
+        store::parts::ending(context.postgres().pool(), before, PAGE_MAX).await.map_err(DatabaseError::from)?;
+    open(context, &ending, now).await
+}
+
+async fn open(context: &Context, exceptions: &[NewException], now: Timestamp) -> Result<(), Failure> {
+    if exceptions.is_empty() {
+        return Ok(());
+    }
+    context
+        .postgres()
+        .transaction(|mut tx| {
+            Box::pin(async move {
+                store::records::insert_exceptions(&mut tx, exceptions, now, context.entropy()).await?;
+                Ok::<_, TransactionError<Failure>>(())
+            })
+        })
+        .await
+        .map_err(Failure::from)
 }
 
 /// Shows a person each payment whose transfers are not what its row says. All of them are looked at, a page at a time, so
@@ -146,9 +173,6 @@ async fn add_up(context: &Context, now: Timestamp) -> Result<(), Failure> {
 }
 
 async fn show_differing(context: &Context, found: &[(IntentId, OrderId)], now: Timestamp) -> Result<(), Failure> {
-    if found.is_empty() {
-        return Ok(());
-    }
     let differing = |(intent, order): &(IntentId, OrderId)| {
         tracing::error!(%intent, %order, "the books of a payment do not add up");
         NewException {
@@ -159,15 +183,5 @@ async fn show_differing(context: &Context, found: &[(IntentId, OrderId)], now: T
         }
     };
     let exceptions: Vec<NewException> = found.iter().map(differing).collect();
-    let exceptions = exceptions.as_slice();
-    context
-        .postgres()
-        .transaction(|mut tx| {
-            Box::pin(async move {
-                store::records::insert_exceptions(&mut tx, exceptions, now, context.entropy()).await?;
-                Ok::<_, TransactionError<Failure>>(())
-            })
-        })
-        .await
-        .map_err(Failure::from)
+    open(context, &exceptions, now).await
 }

@@ -10,7 +10,7 @@ use bodega_domain::{
 };
 
 use crate::{
-    intent::{AttemptAsk, AttemptWord, RefundAsk},
+    intent::{AttemptAsk, AttemptWord, RefundAsk, parcels::NewPart},
     job::{Job, JobKind},
 };
 
@@ -63,4 +63,7 @@ pub(crate) struct Changes {
     pub(crate) transfers: Vec<(IntentId, OrderId, Transfer)>,
     pub(crate) exceptions: Vec<NewException>,
     pub(crate) events: Vec<IntentChanged>,
+    pub(crate) parts_new: Vec<NewPart>,
+    /// Of these intents what was asked for beyond so much, minor units, was refused.
+    pub(crate) parts_refused: Vec<(IntentId, i64)>,
 }

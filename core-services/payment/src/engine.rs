@@ -10,7 +10,7 @@ use bodega_domain::{
     Code, Failure, Timestamp,
     id::{IntentId, MerchantId, OrderId, RefundId},
     ledger::MerchantShare,
-    message::payment::{IntentState, RefundAnswer},
+    message::payment::{CalledOff, IntentState, ParcelMoney, RefundAnswer},
     money::Money,
 };
 use bodega_platform::{Context, TransactionError, Tx, halving, outbox};
@@ -20,7 +20,10 @@ pub(crate) use open::Opening;
 
 use crate::{
     changes::{Changes, RawWebhook},
-    intent::{AttemptAsk, Intent, LATE_PAYMENT, Late, Lesson, RefundAsk},
+    intent::{
+        AttemptAsk, Intent, LATE_PAYMENT, Late, Lesson, RefundAsk,
+        parcels::{Made, ParcelAsk},
+    },
     job::{Job, JobKind},
     limits::{JOB_LEASE_MS, LATE_HELD_HOURS, TELL_AGAIN_MS},
     store::{self, records::KnownRefund},
@@ -35,6 +38,10 @@ pub(crate) enum Command {
     Capture(OrderId),
     /// The order wants no payment any more.
     Close(OrderId),
+    /// Goods are leaving, and their money is taken with them.
+    CaptureParcel(OrderId, ParcelAsk),
+    /// Goods that had not left are called off; without a part all of the order.
+    CallOff(OrderId, Option<CalledOff>, RefundAsk),
     /// The shopper tries again.
     Attempt(OrderId, AttemptAsk),
     /// Somebody gives money back.
@@ -59,6 +66,8 @@ pub(crate) enum Reply {
     State(Box<IntentState>),
     /// The refund.
     Refund(RefundAnswer),
+    /// What became of a parcel's money.
+    Parcel(ParcelMoney),
     /// Nothing to say.
     Done,
 }
@@ -121,7 +130,7 @@ impl Engine {
         let before = work.intents.clone();
         let replies = batch.iter().map(|command| work.decide(command, now)).collect();
         work.see_to_late_money(tx, &self.context, now).await?;
-        booking::book(tx, &mut work.intents, &mut work.changes).await?;
+        booking::book(tx, &mut work.intents, &mut work.made, &mut work.changes).await?;
         self.save(tx, batch, &work, now).await?;
         let told = |intent: &&Intent| before.get(&intent.id).is_none_or(|old| old.revision < intent.revision);
         let news = work.intents.values().filter(told).map(|intent| Arc::new(intent.clone())).collect();
@@ -157,6 +166,8 @@ impl Engine {
         store::records::answer_refunds(tx, &changes.refunds_answered).await?;
         store::records::insert_refunds(tx, &changes.refunds_new, now).await?;
         store::records::insert_exceptions(tx, &changes.exceptions, now, entropy).await?;
+        store::parts::insert(tx, &changes.parts_new).await?;
+        store::parts::refuse(tx, &changes.parts_refused).await?;
         store::ledger::insert(tx, &changes.transfers, now, entropy).await?;
         store::jobs::delete(tx, &changes.jobs_done).await?;
         store::jobs::put_off(tx, &changes.jobs_again).await?;
@@ -168,12 +179,13 @@ impl Engine {
 
 /// What is left of a merchant's sale: what it got, without what went back, or is on its way back, out of it alone.
 fn left_of(merchant: MerchantId, shares: &[MerchantShare], known: &[(String, KnownRefund)]) -> Result<i64, Failure> {
-    let share = shares.iter().find(|share| share.merchant == merchant).ok_or_else(|| {
-        let detail = "This merchant sold nothing of this order.";
-        Failure::from(Code::ValidationFailed).field("/merchant", "unknown", detail)
-    })?;
+    let mut shares = shares.iter().filter(|share| share.merchant == merchant).peekable();
+    if shares.peek().is_none() {
+        let detail = "This merchant sold nothing of this order, or none of its money was taken.";
+        return Err(Failure::from(Code::ValidationFailed).field("/merchant", "unknown", detail));
+    }
     let own = known.iter().filter(|(_, refund)| refund.merchant == Some(merchant));
-    Ok(share.payable + share.tax + share.fee - own.map(|(_, refund)| refund.amount.amount()).sum::<i64>())
+    Ok(shares.map(MerchantShare::total).sum::<i64>() - own.map(|(_, refund)| refund.amount.amount()).sum::<i64>())
 }
 
 /// This process makes the call at once; another one takes it when this one did not come back.
@@ -193,6 +205,10 @@ struct Work {
     refunds: BTreeMap<IntentId, Vec<(String, KnownRefund)>>,
     /// Shares of intents out of one of which something is given back.
     shares: BTreeMap<IntentId, Vec<MerchantShare>>,
+    /// Whose money waits until the goods leave, of intents whose order asks for its money.
+    put_off: BTreeMap<IntentId, Vec<MerchantId>>,
+    /// Intents of which money waits, or is about to.
+    made: BTreeMap<IntentId, Made>,
     changes: Changes,
 }
 
@@ -213,6 +229,8 @@ impl Work {
                 Command::Learn { target: Target::Nothing, .. } => {}
                 Command::Capture(order)
                 | Command::Close(order)
+                | Command::CaptureParcel(order, _)
+                | Command::CallOff(order, ..)
                 | Command::Attempt(order, _)
                 | Command::Refund(order, _) => orders.push(*order),
             }
@@ -224,27 +242,36 @@ impl Work {
         let intents: BTreeMap<_, _> = locked.into_iter().map(|intent| (intent.id, intent)).collect();
         let by_order: BTreeMap<_, _> = intents.values().map(|intent| (intent.order, intent.id)).collect();
 
-        let (mut keys, mut buyers, mut refunding) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut keys, mut buyers) = (Vec::new(), Vec::new());
+        let (mut refunding, mut capturing) = (Vec::new(), Vec::new());
         for command in batch {
             match command {
                 Command::Attempt(order, ask) => {
                     keys.extend(by_order.get(order).map(|id| (*id, ask.key.as_str())));
                     buyers.push(ask.buyer.clone());
                 }
-                Command::Refund(order, _) => refunding.extend(by_order.get(order)),
+                Command::Refund(order, _) | Command::CallOff(order, ..) => refunding.extend(by_order.get(order)),
+                Command::Capture(order) => capturing.extend(by_order.get(order)),
                 _ => {}
             }
         }
+        let put_off = store::parts::put_off(tx, &capturing).await?;
+        let parcelled =
+            intents.values().filter(|intent| !intent.parcels.at_shipment.is_empty()).map(|intent| intent.id);
+        let made = store::parts::made(tx, &parcelled.chain(put_off.keys().copied()).collect()).await?;
         let attempts = store::records::known_attempts(tx, &keys).await?;
         let begun = store::opening::attempts_since(tx, buyers, now.plus_min(-60)).await?;
         let refunds = store::records::refunds_of(tx, &refunding).await?;
         let of_one = |command: &Command| match command {
-            Command::Refund(order, ask) if ask.merchant.is_some() => by_order.get(order).copied(),
+            Command::Refund(order, ask) | Command::CallOff(order, _, ask) if ask.merchant.is_some() => {
+                by_order.get(order).copied()
+            }
             _ => None,
         };
         let shared: Vec<IntentId> = batch.iter().filter_map(of_one).collect();
         let shares = if shared.is_empty() { BTreeMap::new() } else { store::ledger::shares(tx, &shared).await? };
-        Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, shares, changes: Changes::default() })
+        let changes = Changes::default();
+        Ok(Self { intents, by_order, by_reference, attempts, begun, refunds, shares, put_off, made, changes })
     }
 
     fn intent_of(&self, target: &Target) -> Option<IntentId> {
@@ -270,6 +297,8 @@ impl Work {
             Command::Learn { target, .. } => self.intent_of(target),
             Command::Capture(order)
             | Command::Close(order)
+            | Command::CaptureParcel(order, _)
+            | Command::CallOff(order, ..)
             | Command::Attempt(order, _)
             | Command::Refund(order, _) => self.by_order.get(order).copied(),
         };
@@ -285,12 +314,24 @@ impl Work {
         let reply = match command {
             Command::Learn { lesson, .. } => {
                 intent.learn(lesson, now, &mut self.changes);
+                if let Some((_, taken)) = self.changes.parts_refused.iter().rfind(|(of, _)| *of == intent.id) {
+                    let made = self.made.entry(intent.id).or_default();
+                    made.refuse(*taken);
+                    intent.recount(made);
+                }
                 Ok(Reply::Done)
             }
             Command::Capture(_) => {
-                intent.capture(now, &mut self.changes);
+                let merchants = self.put_off.get(&intent.id).map(Vec::as_slice);
+                let put_off = merchants.zip(self.made.get_mut(&intent.id));
+                intent.capture(put_off, now, &mut self.changes);
                 Ok(Reply::Done)
             }
+            Command::CaptureParcel(_, ask) => {
+                let made = self.made.entry(intent.id).or_default();
+                intent.capture_parcel(ask, made, now, &mut self.changes).map(Reply::Parcel)
+            }
+            Command::CallOff(_, part, ask) => self.call_off(&mut intent, *part, ask, now).map(Reply::Refund),
             Command::Close(_) => {
                 intent.close(now, &mut self.changes);
                 Ok(Reply::Done)
@@ -333,6 +374,9 @@ impl Work {
             return if same { Ok(answer) } else { Err(Code::IdempotencyKeyReused.into()) };
         }
         let shares = self.shares.get(&intent.id).map(Vec::as_slice).unwrap_or_default();
+        // Of what is taken parcel by parcel only what was asked for can go back.
+        let asked = self.made.get(&intent.id).filter(|_| !intent.parcels.at_shipment.is_empty()).map(Made::asked);
+        let shares = asked.as_deref().unwrap_or(shares);
         let left = ask.merchant.map(|merchant| left_of(merchant, shares, known)).transpose()?;
         if ask.amount.is_none() && intent.amount.amount() == 0 {
             // A gift is given back by giving back nothing.
@@ -350,6 +394,53 @@ impl Work {
         let refund = KnownRefund { id: ask.id, asked, amount, merchant: ask.merchant, done: false };
         known.push((ask.key.clone(), refund));
         Ok(RefundAnswer { refund: ask.id, amount })
+    }
+
+    /// What of the money of these goods was not taken yet is given up, the rest goes back.
+    fn call_off(
+        &mut self,
+        intent: &mut Intent,
+        part: Option<CalledOff>,
+        ask: &RefundAsk,
+        now: Timestamp,
+    ) -> Result<RefundAnswer, Failure> {
+        let zero = Money::zero(intent.amount.currency());
+        let Some(off) = part else {
+            if !intent.parcels.at_shipment.is_empty() {
+                let made = self.made.entry(intent.id).or_default();
+                intent.forgo_all(&ask.key, made, now, &mut self.changes);
+                if intent.facts.captured == 0 {
+                    return Ok(RefundAnswer { refund: ask.id, amount: zero });
+                }
+            }
+            return self.refund(intent, ask, now);
+        };
+        let mut made = self.made.get(&intent.id).cloned().unwrap_or_default();
+        let done = Intent::forgone(&ask.key, &made);
+        // Decided on a copy: what cannot go back leaves everything as it is.
+        let mut changes = self.changes.clone();
+        let of_cost = if done > 0 {
+            done.min(off.amount.amount())
+        } else {
+            intent.forgo(off, &ask.key, &mut made, now, &mut changes)
+        };
+        let back = Money::new(off.amount.amount() - of_cost, intent.amount.currency()).unwrap_or(zero);
+        std::mem::swap(&mut self.changes, &mut changes);
+        let answer = if back.amount() > 0 {
+            self.refund(intent, &RefundAsk { amount: Some(back), ..ask.clone() }, now)
+        } else {
+            Ok(RefundAnswer { refund: ask.id, amount: zero })
+        };
+        match answer {
+            Ok(answer) => {
+                self.made.insert(intent.id, made);
+                Ok(answer)
+            }
+            Err(failure) => {
+                self.changes = changes;
+                Err(failure)
+            }
+        }
     }
 
     /// Late money goes back in the transaction that learned of it, unless its merchants want it to wait.

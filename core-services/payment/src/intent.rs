@@ -3,6 +3,8 @@
 //! Each takes the intent and what is asked or learned, changes the intent, and notes in [`Changes`] what has to be
 //! written beside it. Nothing here reads a clock, a table or a network.
 
+pub(crate) mod parcels;
+
 use bodega_domain::{
     Code, Failure, Timestamp,
     id::{AttemptId, IntentId, MerchantId, OrderId, RefundId},
@@ -19,6 +21,8 @@ use crate::{
     limits::{POLL_FIRST_MS, POLL_MAX_MS},
     provider::Seen,
 };
+
+use self::parcels::{Made, Parcels};
 
 /// Key and reason of the refund that gives late money back.
 pub(crate) const LATE_PAYMENT: &str = "late_payment";
@@ -45,6 +49,7 @@ pub(crate) struct Intent {
     pub(crate) late_returned: bool,
     /// Late money waits until then, by its merchants' wish, for the order to be made again.
     pub(crate) late_held_until: Option<Timestamp>,
+    pub(crate) parcels: Parcels,
     pub(crate) attempts: i32,
     pub(crate) last_attempt: Option<AttemptId>,
     pub(crate) last_attempted_at: Option<Timestamp>,
@@ -184,17 +189,19 @@ impl Intent {
             attempts: u32::try_from(self.attempts).unwrap_or(0),
             attempted_at: self.last_attempted_at,
             closing: self.closing,
-            claimed: self.capture_claimed >= self.amount.amount(),
+            claimed: self.is_asked_for(),
             cancelled: self.facts.cancelled,
             capture_failed: self.capture_failed,
             mismatch: self.facts.mismatch,
             held_until: self.late_held_until,
+            at_shipment: self.parcels.at_shipment.clone(),
+            capture_before: self.parcels.capture_before.filter(|_| self.parcels.waiting > 0),
         }
     }
 
     /// Derives the status anew, and when anything that others see is other than `before`, counts a revision.
     pub(crate) fn settle(&mut self, before: &Intent, changes: &mut Changes) {
-        self.status = payment::status(self.amount.amount(), &self.facts, self.last());
+        self.status = payment::status(self.wanted(), &self.facts, self.last());
         if *self == *before {
             return;
         }
@@ -222,6 +229,8 @@ impl Intent {
                 Some(_) => {}
             }
             facts.extend(seen.observation.facts(self.amount));
+            self.parcels.in_parts |= seen.observation.in_parts;
+            self.parcels.capture_before = self.parcels.capture_before.max(seen.observation.capture_before);
         }
         for fact in self.facts.learn_all(&facts) {
             if fact == Fact::Mismatch {
@@ -229,20 +238,23 @@ impl Intent {
                 // What was asked for before that was known is not asked for again.
                 changes.jobs_done.push((JobKind::Capture, self.id.as_u128()));
             }
+            if fact == Fact::Cancelled && self.parcels.waiting > 0 && !self.closing {
+                // Goods were promised for this money, and it will never come.
+                changes.exceptions.push(self.exception("authorisation_lost"));
+            }
             changes.facts.push((self.id, fact));
         }
         self.refund_claimed = self.refund_claimed.max(self.facts.refunded);
         if self.facts.cancelled && self.facts.captured < self.capture_claimed {
             // What was asked for cannot be taken any more. Should it come all the same, nobody has asked for it.
-            self.capture_claimed = self.facts.captured.max(self.booked.applied);
+            self.ask_no_more(changes);
             changes.jobs_done.push((JobKind::Capture, self.id.as_u128()));
         }
         if let Some((attempt, word)) = &lesson.attempt {
             self.learn_of_attempt(*attempt, word, changes);
         }
         if lesson.capture_refused && self.facts.captured < self.capture_claimed {
-            self.capture_failed = true;
-            self.capture_claimed = self.facts.captured.max(self.booked.applied);
+            self.capture_failed |= self.ask_no_more(changes);
         }
         if let Some(refund) = &lesson.refund {
             self.learn_of_refund(refund, changes);
@@ -277,7 +289,8 @@ impl Intent {
 
     /// What follows from the facts: jobs that end, go on or begin.
     fn finish(&mut self, lesson: &Lesson, now: Timestamp, changes: &mut Changes) {
-        let status = payment::status(self.amount.amount(), &self.facts, self.last());
+        self.let_go(now, changes);
+        let status = payment::status(self.wanted(), &self.facts, self.last());
         let open = matches!(status, PaymentStatus::Processing | PaymentStatus::RequiresAction);
         if let Some((job, word)) = &lesson.job {
             let again = match word {
@@ -287,6 +300,9 @@ impl Intent {
             };
             if again {
                 changes.jobs_again.push((job.clone(), now.plus_ms(pause_ms(job.kind, job.tries))));
+            } else if job.kind == JobKind::Capture && self.facts.captured < self.capture_claimed {
+                // More was asked for while this was being taken.
+                changes.jobs_again.push((job.clone(), now));
             } else {
                 changes.jobs_done.push((job.kind, job.subject));
             }
@@ -330,11 +346,16 @@ impl Intent {
         self.revision += 1;
     }
 
-    /// Takes what was authorised, in full. What cannot be taken is left as it is: the state tells.
-    pub(crate) fn capture(&mut self, now: Timestamp, changes: &mut Changes) {
+    /// Takes what was authorised, but for what waits until the goods of these merchants leave. What cannot be taken is left
+    /// as it is: the state tells.
+    pub(crate) fn capture(
+        &mut self,
+        put_off: Option<(&[MerchantId], &mut Made)>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
         let whole = self.amount.amount();
-        if self.capture_claimed >= whole || self.capture_failed || self.facts.mismatch || self.facts.authorised < whole
-        {
+        if self.is_asked_for() || self.capture_failed || self.facts.mismatch || self.facts.authorised < whole {
             return;
         }
         if self.facts.cancelled && self.facts.captured < whole {
@@ -350,8 +371,9 @@ impl Intent {
             self.closing = false;
             changes.jobs_done.push((JobKind::Cancel, self.id.as_u128()));
         }
-        self.capture_claimed = whole;
-        if self.facts.captured < whole {
+        let due = put_off.map_or(whole, |(merchants, made)| self.put_off(merchants, made, changes));
+        self.capture_claimed = due;
+        if self.facts.captured < due {
             changes.jobs_new.push(Job::of_intent(JobKind::Capture, self, now));
         }
     }

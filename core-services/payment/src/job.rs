@@ -18,6 +18,8 @@ pub(crate) enum JobKind {
     Pay,
     /// To take what is authorised.
     Capture,
+    /// To let go of what is authorised and not wanted any more, after some of it was taken.
+    Release,
     /// To give the intent up.
     Cancel,
     /// To give money back.
@@ -27,13 +29,15 @@ pub(crate) enum JobKind {
 }
 
 impl JobKind {
-    const ALL: [JobKind; 5] = [JobKind::Pay, JobKind::Capture, JobKind::Cancel, JobKind::Refund, JobKind::Poll];
+    const ALL: [JobKind; 6] =
+        [JobKind::Pay, JobKind::Capture, JobKind::Release, JobKind::Cancel, JobKind::Refund, JobKind::Poll];
 
     /// As stored.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             JobKind::Pay => "pay",
             JobKind::Capture => "capture",
+            JobKind::Release => "release",
             JobKind::Cancel => "cancel",
             JobKind::Refund => "refund",
             JobKind::Poll => "poll",
@@ -59,8 +63,12 @@ pub(crate) struct Job {
     pub(crate) order: OrderId,
     pub(crate) provider: String,
     pub(crate) reference: Option<String>,
-    /// What is to be paid, taken or given back.
+    /// What is to be paid, given back, or to have been taken in all.
     pub(crate) amount: Money,
+    /// What of it was taken before, minor units.
+    pub(crate) taken: i64,
+    /// Nothing is taken later: what is left of the authorisation is released.
+    pub(crate) last: bool,
     /// For attempts: what the provider calls the method.
     pub(crate) method: String,
     pub(crate) return_url: Option<String>,
@@ -71,6 +79,7 @@ pub(crate) struct Job {
 impl Job {
     /// A call about the intent itself.
     pub(crate) fn of_intent(kind: JobKind, intent: &Intent, due_at: Timestamp) -> Self {
+        let asked = Money::new(intent.capture_claimed, intent.amount.currency()).unwrap_or(intent.amount);
         Self {
             kind,
             subject: intent.id.as_u128(),
@@ -81,7 +90,9 @@ impl Job {
             order: intent.order,
             provider: intent.provider.clone(),
             reference: intent.reference.clone(),
-            amount: intent.amount,
+            amount: if kind == JobKind::Capture { asked } else { intent.amount },
+            taken: intent.facts.captured,
+            last: intent.parcels.waiting == 0,
             method: String::new(),
             return_url: None,
             awaits_answer: intent.last_attempt.is_some() && intent.last_reference.is_none(),

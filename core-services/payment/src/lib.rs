@@ -16,6 +16,7 @@
 //! | `payment.v1.open` | makes intents with a first attempt |
 //! | `payment.v1.attempt` | another attempt |
 //! | `payment.v1.capture`, `cancel`, `refund` | takes, gives up, gives back |
+//! | `payment.v1.capture_parcel`, `call_off` | takes what waited for goods to leave; gives it up when they never will |
 //! | `payment.v1.state` | intents as they are |
 //! | `payment.v1.webhook` | a provider's word, raw |
 //! | `payment.v1.balances`, `transfers_of`, `exceptions` | the books |
@@ -116,6 +117,8 @@ fn wire(
         .on(state.clone(), requests::open::open)
         .on(state.clone(), requests::attempt::attempt)
         .on(state.clone(), requests::capture::capture)
+        .on(state.clone(), requests::parcel::capture_parcel)
+        .on(state.clone(), requests::parcel::call_off)
         .on(state.clone(), requests::cancel::cancel)
         .on(state.clone(), requests::refund::refund)
         .on(state.clone(), requests::state::state)

@@ -61,6 +61,10 @@ pub const CLEAN_EVERY_S: u64 = 3_600;
 pub const ADD_UP_PAGE: i64 = 2_000;
 /// Milliseconds between two such statements.
 pub const ADD_UP_PAUSE_MS: u64 = 50;
+/// Times that an authorisation is taken from; the last one takes all that waits (Stripe: 50).
+pub const CAPTURES_MAX: usize = 48;
+/// Hours before the end of an authorisation from which a person is told that some of it still waits.
+pub const CAPTURE_WARN_HOURS: i64 = 24;
 /// Seconds between two looks into the providers' settlement reports.
 pub const SETTLEMENT_EVERY_S: u64 = 60;
 /// Minutes after which a line of a settlement report should have found its payment.

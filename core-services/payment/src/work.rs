@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bodega_domain::payment::Fact;
+use bodega_domain::{money::Money, payment::Fact};
 use bodega_platform::{Batcher, Context, telemetry::metrics};
 use tokio::sync::{Mutex, mpsc};
 
@@ -11,7 +11,7 @@ use crate::{
     intent::{AttemptWord, JobWord, Lesson, RefundWord},
     job::{Job, JobKind},
     limits::{JOB_LEASE_MS, JOB_LOOK_MS, JOB_TAKE_MAX, PROVIDER_KEY_HOURS},
-    provider::{Pay, Provider, ProviderError, Providers, Seen},
+    provider::{Pay, Provider, ProviderError, Providers, Seen, Take},
     store,
 };
 
@@ -103,6 +103,7 @@ const fn crash_point(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Pay => "payment.after_call",
         JobKind::Capture => "payment.after_capture",
+        JobKind::Release => "payment.after_release",
         JobKind::Cancel => "payment.after_cancel",
         JobKind::Refund => "payment.after_refund",
         JobKind::Poll => "payment.after_poll",
@@ -114,6 +115,7 @@ async fn call(provider: &dyn Provider, context: &Context, job: Job) -> Lesson {
     let mut lesson = match job.kind {
         JobKind::Pay => pay(provider, context, &job).await,
         JobKind::Capture => capture(provider, &job).await,
+        JobKind::Release => release(provider, &job).await,
         JobKind::Cancel => cancel(provider, &job).await,
         JobKind::Refund => refund(provider, context, &job).await,
         JobKind::Poll => poll(provider, &job).await,
@@ -199,7 +201,10 @@ async fn capture(provider: &dyn Provider, job: &Job) -> Lesson {
             Err(error) => return again(job, &error),
         }
     }
-    match provider.capture(reference, job.intent, job.amount).await {
+    let left = job.amount.amount() - job.taken;
+    let Ok(amount) = Money::new(left.max(0), job.amount.currency()) else { return lesson(job, None, JobWord::Done) };
+    let take = Take { intent: job.intent, before: job.taken, amount, last: job.last };
+    match provider.capture(reference, take).await {
         // Taken on is not taken.
         Ok(seen) => {
             let word = if whole(&seen) { JobWord::Done } else { JobWord::Again };
@@ -216,6 +221,19 @@ async fn capture(provider: &dyn Provider, job: &Job) -> Lesson {
                 Ok(seen) => Lesson { capture_refused: !whole(&seen), ..lesson(job, Some(seen), JobWord::Done) },
                 Err(error) => again(job, &error),
             }
+        }
+        Err(error) => again(job, &error),
+    }
+}
+
+async fn release(provider: &dyn Provider, job: &Job) -> Lesson {
+    let Some(reference) = &job.reference else { return lesson(job, None, JobWord::Done) };
+    match provider.release(reference, job.intent).await {
+        Ok(seen) => lesson(job, Some(seen), JobWord::Done),
+        Err(ProviderError::Refused { code, .. }) => {
+            // What is left of it ends by itself some days later; nothing hangs on it.
+            tracing::info!(intent = %job.intent, code, "the provider releases nothing");
+            lesson(job, None, JobWord::Done)
         }
         Err(error) => again(job, &error),
     }

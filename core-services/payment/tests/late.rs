@@ -17,7 +17,8 @@ const WAITS: LateMoney = LateMoney::Hold24h;
 /// The merchants of every ask.
 async fn choose(world: &World, choices: [(u128, LateMoney); 2]) {
     for (merchant, late_money) in choices {
-        let policy = SetPolicy { merchant: MerchantId::from_u128(merchant), late_money };
+        let policy =
+            SetPolicy { merchant: MerchantId::from_u128(merchant), late_money: Some(late_money), capture: None };
         assert_eq!(world.core.ask(policy).await.unwrap().late_money, late_money);
     }
 }
@@ -144,7 +145,7 @@ async fn a_policy_keeps_who_changed_it_and_when() {
     let never = of(Some(merchant)).await.remove(0);
     assert_eq!((never.late_money, never.changes.len()), (LateMoney::Refund, 0));
     for late_money in [LateMoney::Refund, WAITS, WAITS, LateMoney::Refund] {
-        world.core.ask(SetPolicy { merchant, late_money }).await.unwrap();
+        world.core.ask(SetPolicy { merchant, late_money: Some(late_money), capture: None }).await.unwrap();
     }
     let kept = of(None).await.remove(0);
     assert_eq!(kept.late_money, LateMoney::Refund);

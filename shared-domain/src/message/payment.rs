@@ -6,7 +6,7 @@ use super::{Done, Page, events, requests};
 use crate::{
     id::{IntentId, JournalId, MerchantId, OrderId, RefundId},
     money::Money,
-    order::{NextAction, PaymentAmounts, PaymentStatus},
+    order::{AtShipment, NextAction, PaymentAmounts, PaymentStatus},
     principal::Owner,
     time::Timestamp,
 };
@@ -73,11 +73,63 @@ pub struct Attempt {
     pub return_url: Option<String>,
 }
 
-/// Captures what was authorised, in full. Idempotent.
+/// Captures what was authorised: all of it but what merchants want taken only when their goods leave. Idempotent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Capture {
     /// The orders.
     pub orders: Vec<OrderId>,
+}
+
+/// Goods of one merchant are leaving: takes their money, where it waits for that. The same key twice is one capture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureParcel {
+    /// Of which order.
+    pub order: OrderId,
+    /// Whose goods.
+    pub merchant: MerchantId,
+    /// What they cost, ≥ 0. No more is taken than still waits.
+    pub amount: Money,
+    /// Nothing of this merchant is left to leave: all that still waits is taken, so that nothing is lost to rounding.
+    pub last: bool,
+    /// The same key twice is one capture.
+    pub key: String,
+}
+
+/// What came of a [`CaptureParcel`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParcelMoney {
+    /// The provider is being asked.
+    Pending,
+    /// It is taken, or nothing of it waited any more.
+    Taken,
+    /// It cannot be taken: nothing may leave for it.
+    Refused,
+}
+
+/// Goods that had not left are called off: what of their money was not taken yet is given up, the rest goes back. The
+/// same key twice is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallOff {
+    /// Which order.
+    pub order: OrderId,
+    /// Of one merchant's goods so much; absent for all of the order, which ends with it.
+    pub part: Option<CalledOff>,
+    /// The same key twice is one.
+    pub key: String,
+    /// Why, for instance `cancelled`.
+    pub reason: String,
+}
+
+/// A merchant's goods that are called off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalledOff {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// What they cost, > 0.
+    pub amount: Money,
+    /// Nothing of this merchant is left to leave: whatever of its money still waits is given up.
+    pub last: bool,
 }
 
 /// Stops new attempts and cancels at the provider. Idempotent; the state tells when it is confirmed.
@@ -146,7 +198,8 @@ pub struct IntentState {
     pub closing: bool,
     /// The provider confirmed that it can no longer be authorised.
     pub cancelled: bool,
-    /// The order has asked for all of the money, and it was not too late for that. Told with other news: by itself it is none.
+    /// The order has asked for all of the money that is taken before its goods leave, and it was not too late for that.
+    /// Told with other news: by itself it is none.
     #[serde(default)]
     pub claimed: bool,
     /// The last capture was refused for good: by the provider, or because the money was on its way back already.
@@ -157,6 +210,20 @@ pub struct IntentState {
     /// Money that came too late waits until then for somebody to make the order again; afterwards it goes back.
     #[serde(default)]
     pub held_until: Option<Timestamp>,
+    /// Merchants whose money is taken only when their goods leave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_shipment: Vec<AtShipment>,
+    /// Until when the provider lets it be taken, as far as it says so and some of it still waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_before: Option<Timestamp>,
+}
+
+impl IntentState {
+    /// What has to be taken before the goods leave, minor units.
+    #[must_use]
+    pub fn due(&self) -> i64 {
+        self.amount.amount() - self.at_shipment.iter().map(|part| part.waiting.amount()).sum::<i64>()
+    }
 }
 
 /// A provider's webhook as it came: raw body and headers.
@@ -287,6 +354,46 @@ impl core::str::FromStr for LateMoney {
 #[error("one of refund, hold_24h")]
 pub struct UnknownLateMoney;
 
+/// When money is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureAt {
+    /// As soon as the stock is posted.
+    #[default]
+    Posting,
+    /// Parcel by parcel, as the goods leave: until then it is only authorised, for as long as the provider keeps that.
+    Shipment,
+}
+
+impl CaptureAt {
+    /// Every choice, as it is written.
+    pub const ALL: [(CaptureAt, &'static str); 2] =
+        [(CaptureAt::Posting, "posting"), (CaptureAt::Shipment, "shipment")];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        let [(_, posting), (_, shipment)] = Self::ALL;
+        match self {
+            CaptureAt::Posting => posting,
+            CaptureAt::Shipment => shipment,
+        }
+    }
+}
+
+impl core::str::FromStr for CaptureAt {
+    type Err = UnknownCaptureAt;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|(_, name)| *name == text);
+        known.map(|(choice, _)| choice).ok_or(UnknownCaptureAt)
+    }
+}
+
+/// A word that is no [`CaptureAt`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("one of posting, shipment")]
+pub struct UnknownCaptureAt;
+
 /// What merchants want done with money; those that never said so have the default. Merchants see their own, admins all
 /// that were ever set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -300,14 +407,19 @@ pub struct Policies {
     pub cursor: Option<String>,
 }
 
-/// Says what a merchant wants done with money. An order of several merchants follows `hold_24h` when each of them does.
+/// Says what a merchant wants done with money; what is absent stays as it is. An order of several merchants follows
+/// `hold_24h` when each of them does. When money is taken, each merchant says for the own share, from the next payment on.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetPolicy {
     /// Whose.
     pub merchant: MerchantId,
     /// What becomes of late money.
-    pub late_money: LateMoney,
+    #[serde(default)]
+    pub late_money: Option<LateMoney>,
+    /// When money is taken.
+    #[serde(default)]
+    pub capture: Option<CaptureAt>,
 }
 
 /// What a merchant wants done with money, and who said so.
@@ -317,6 +429,8 @@ pub struct Policy {
     pub merchant: MerchantId,
     /// What becomes of late money.
     pub late_money: LateMoney,
+    /// When money is taken.
+    pub capture: CaptureAt,
     /// Its last changes, newest first; none for the default that nobody ever changed.
     pub changes: Vec<PolicyChange>,
 }
@@ -326,6 +440,8 @@ pub struct Policy {
 pub struct PolicyChange {
     /// What becomes of late money since then.
     pub late_money: LateMoney,
+    /// When money is taken since then.
+    pub capture: CaptureAt,
     /// When.
     pub at: Timestamp,
     /// Who: an account's id.
@@ -347,6 +463,8 @@ requests! {
     Open => "payment.v1.open", Vec<IntentState>;
     Attempt => "payment.v1.attempt", IntentState;
     Capture => "payment.v1.capture", Vec<IntentState>;
+    CaptureParcel => "payment.v1.capture_parcel", ParcelMoney;
+    CallOff => "payment.v1.call_off", RefundAnswer;
     CancelIntents => "payment.v1.cancel", Vec<IntentState>;
     Refund => "payment.v1.refund", RefundAnswer;
     State => "payment.v1.state", Vec<IntentState>;

@@ -30,8 +30,10 @@ pub enum Action {
     PutStockBack,
     /// `inventory.v1.release`: they are not promised any more.
     ReleaseUnits,
-    /// `payment.v1.refund`: their money goes back.
+    /// `payment.v1.refund` or `call_off`: their money goes back, or is not taken any more.
     Refund,
+    /// `payment.v1.capture_parcel`: their money is taken.
+    Capture,
     /// `inventory.v1.adjust`: what came back is on the shelf again.
     BookIn,
 }
@@ -51,8 +53,10 @@ pub struct StepRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A shipment leaves.
+    /// A shipment leaves whose money was taken before.
     Ship,
+    /// A shipment leaves, and its money is taken with it.
+    ShipAndCapture,
     /// Some units are called off before they were shipped.
     CancelLines,
     /// The goods of a return are here.
@@ -61,25 +65,31 @@ pub enum Kind {
 
 impl Kind {
     /// Every saga there is: the generic tests run over them.
-    pub const ALL: [Kind; 3] = [Kind::Ship, Kind::CancelLines, Kind::ReceiveReturn];
+    pub const ALL: [Kind; 4] = [Kind::Ship, Kind::ShipAndCapture, Kind::CancelLines, Kind::ReceiveReturn];
 
     /// As stored and shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Ship => "ship",
+            Kind::ShipAndCapture => "ship_and_capture",
             Kind::CancelLines => "cancel_lines",
             Kind::ReceiveReturn => "receive_return",
         }
     }
 
-    /// Its table. Money goes back before goods are free again: whoever is refused it has lost nothing.
+    /// Its table. Money goes back before goods are free again: whoever is refused it has lost nothing. It is taken once the
+    /// goods are known to be there, and if it cannot be, they are put back.
     #[must_use]
     pub const fn steps(self) -> &'static [StepRow] {
         match self {
             Kind::Ship => {
                 &[StepRow { name: "take_stock", forward: Action::TakeStock, undo: Some(Action::PutStockBack) }]
             }
+            Kind::ShipAndCapture => &[
+                StepRow { name: "take_stock", forward: Action::TakeStock, undo: Some(Action::PutStockBack) },
+                StepRow { name: "capture", forward: Action::Capture, undo: None },
+            ],
             Kind::CancelLines => &[
                 StepRow { name: "refund", forward: Action::Refund, undo: None },
                 StepRow { name: "release", forward: Action::ReleaseUnits, undo: None },

@@ -34,6 +34,8 @@ fn intent(authorised: i64, captured: i64) -> IntentState {
         capture_failed: false,
         mismatch: false,
         held_until: None,
+        at_shipment: Vec::new(),
+        capture_before: None,
     }
 }
 
@@ -52,6 +54,21 @@ fn money_is_taken_only_for_posted_stock() {
     let paid = run(capturing.saga, &Input::Intent(&intent(100, 100)), 1);
     assert_eq!((paid.saga.step, paid.command), (Step::Settled, None));
     assert_eq!(paid.saga.status(), OrderStatus::Paid);
+}
+
+#[test]
+fn money_that_is_taken_at_shipment_settles_the_order_once_all_that_is_due_before_is_taken() {
+    let capturing = Saga { step: Step::Capturing, ..Saga::placed(at(0)) };
+    let waiting = |waiting, captured| {
+        let merchant = crate::id::MerchantId::from_u128(1);
+        let part = crate::order::AtShipment { merchant, waiting: eur(waiting), forgone: eur(0) };
+        IntentState { at_shipment: vec![part], claimed: true, ..intent(100, captured) }
+    };
+    assert_eq!(run(capturing, &Input::Intent(&waiting(100, 0)), 1).saga.step, Step::Settled);
+    assert_eq!(run(capturing, &Input::Intent(&waiting(60, 0)), 1).saga.step, Step::Capturing);
+    assert_eq!(run(capturing, &Input::Intent(&waiting(60, 40)), 1).saga.step, Step::Settled);
+    // Without a word that it was asked for, an authorisation is no payment.
+    assert_eq!(run(capturing, &Input::Intent(&intent(100, 0)), 1).saga.step, Step::Capturing);
 }
 
 #[test]

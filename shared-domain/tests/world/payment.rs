@@ -131,6 +131,8 @@ impl Intent {
             capture_failed: self.capture_failed,
             mismatch: self.facts.mismatch,
             held_until: None,
+            at_shipment: Vec::new(),
+            capture_before: None,
         }
     }
 

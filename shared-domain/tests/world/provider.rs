@@ -123,6 +123,8 @@ impl Charge {
             refunded: when(self.refunds > 0),
             cancelled: self.stage == Stage::Cancelled,
             disputed: 0,
+            in_parts: false,
+            capture_before: None,
             attempt: Some((REFERENCES[usize::from(self.attempt)].to_owned(), view)),
         })
     }

@@ -144,8 +144,8 @@ endpoints! {
     Get "/api/v1/payments/balances" payment::Balances [merchant: Text] "Accounts of the ledger";
     Get "/api/v1/payments/exceptions" payment::Exceptions [cursor: Text] "Payments that somebody should look at";
     Post "/api/v1/payments/exceptions/{exception}/close" payment::CloseException [exception: Path] "Somebody has looked at it";
-    Get "/api/v1/payments/policies" payment::Policies [merchant: Text, cursor: Text] "What merchants want done with money that comes too late";
-    Put "/api/v1/payments/policies" payment::SetPolicy [] "Says what becomes of a merchant's late money";
+    Get "/api/v1/payments/policies" payment::Policies [merchant: Text, cursor: Text] "When merchants want money taken, and what becomes of money that comes too late";
+    Put "/api/v1/payments/policies" payment::SetPolicy [] "Says when a merchant's money is taken, and what becomes of late money";
     Get "/api/v1/payments/{order}/transfers" payment::TransfersOf [order: Path] "The ledger's transfers of an order";
 
     Get "/api/v1/plugins" pricing::Plugins [merchant: Text, cursor: Text] "Uploaded plugins";

@@ -165,6 +165,19 @@ fn amounts(visit: &Visit, order: &OrderView) -> Markup {
     facts(rows)
 }
 
+/// What is still to be taken, and until when the bank keeps it.
+fn waiting(order: &OrderView) -> Markup {
+    html! {
+        @match order.payment.waiting() {
+            None => "nothing",
+            Some(waiting) => {
+                (waiting)
+                @if let Some(until) = order.payment.capture_before { ", kept by the bank until " (time(until)) }
+            }
+        }
+    }
+}
+
 /// A merchant's amounts are the share of the own parts in the one payment.
 fn state(visit: &Visit, order: &OrderView) -> Markup {
     let amounts = &order.payment.amounts;
@@ -178,6 +191,7 @@ fn state(visit: &Visit, order: &OrderView) -> Markup {
         (authorised, html! { (amounts.authorised) }),
         (captured, html! { (amounts.captured) }),
         (refunded, html! { (amounts.refunded) }),
+        ("Taken as goods leave", waiting(order)),
         ("Fulfilment", html! { (plain(&code(order.fulfilment))) }),
         ("Returns", html! { (plain(&code(order.returns))) }),
         ("Id", html! { code { (order.id) } }),

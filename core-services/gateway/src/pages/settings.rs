@@ -1,4 +1,4 @@
-//! What merchants want done with money that comes too late, and what they allow of their stock.
+//! When merchants want money taken and what becomes of money that comes too late, and what they allow of their stock.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use bodega_domain::{
     message::{
         catalog::MerchantOf,
         inventory,
-        payment::{LateMoney, Policies, Policy, SetPolicy},
+        payment::{CaptureAt, LateMoney, Policies, Policy, SetPolicy},
     },
 };
 use maud::{Markup, html};
@@ -29,6 +29,13 @@ const fn words(choice: LateMoney) -> &'static str {
     }
 }
 
+const fn taken(choice: CaptureAt) -> &'static str {
+    match choice {
+        CaptureAt::Posting => "as soon as the goods are put aside",
+        CaptureAt::Shipment => "parcel by parcel, as the goods leave",
+    }
+}
+
 pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let (policies, stock) = tokio::join!(
         visit.ask(Policies { merchant: None, cursor: visit.cursor() }),
@@ -37,13 +44,19 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let (policies, stock) = (policies?, stock?);
     let body = html! {
         section aria-labelledby="late" {
-            h2 id="late" { "Money that comes too late" }
+            h2 id="late" { "Money" }
+            p {
+                "Money is taken as soon as the goods of an order are put aside, or parcel by parcel as they leave. Until then a bank only \
+                 keeps it, for about a week: the order says until when. It begins with the next payment. A card that can be charged \
+                 once only is charged in full with the first parcel, and in an order that also has goods of merchants who do not \
+                 wait, at once."
+            }
             p {
                 "A bank may take a payment after its order has run out or was called off. It goes back at once, in full, unless its                  merchant lets it wait: then somebody has 24 hours to make the order again with it, and afterwards it goes back. An                  order of several merchants waits when all of them want that."
             }
             @if visit.is_admin() { (by_name(&visit)) }
             @for policy in &policies.items { (card(&visit, policy)) }
-            @if policies.items.is_empty() { p.empty { "No merchant has changed it: it goes back at once everywhere." } }
+            @if policies.items.is_empty() { p.empty { "No merchant has changed it: everywhere money is taken at once, and goes back at once when it comes too late." } }
             (pager(&visit.at("/settings"), "", visit.cursor().is_some(), policies.next_cursor.as_deref()))
         }
         section aria-labelledby="unproven" {
@@ -127,8 +140,15 @@ pub(crate) async fn change_share(visit: Arc<Visit>) -> Result<Done, Failure> {
     Ok(Done { to: visit.at("/settings"), said })
 }
 
-fn choice(id: &str, now: LateMoney) -> Markup {
+fn choices(id: &str, capture: CaptureAt, now: LateMoney) -> Markup {
+    let taking = format!("taking-{id}");
     html! {
+        div.field {
+            label for=(taking) { "Money is taken" }
+            select id=(taking) name="capture" {
+                @for (choice, name) in CaptureAt::ALL { option value=(name) selected[choice == capture] { (taken(choice)) } }
+            }
+        }
         div.field {
             label for=(id) { "Late money" }
             select id=(id) name="late_money" {
@@ -143,7 +163,7 @@ fn by_name(visit: &Visit) -> Markup {
     html! {
         form.sheet method="post" action=(visit.at("/settings")) {
             (slug_field("slug"))
-            (choice("late-of-any", LateMoney::default()))
+            (choices("late-of-any", CaptureAt::default(), LateMoney::default()))
             button.button type="submit" { "Save" }
         }
     }
@@ -154,25 +174,30 @@ fn card(visit: &Visit, policy: &Policy) -> Markup {
     let changes = policy
         .changes
         .iter()
-        .map(|change| vec![html! { (words(change.late_money)) }, time(change.at), html! { code { (change.who) } }])
+        .map(|change| {
+            let (capture, late) = (html! { (taken(change.capture)) }, html! { (words(change.late_money)) });
+            vec![capture, late, time(change.at), html! { code { (change.who) } }]
+        })
         .collect();
     html! {
         article.card {
             h3 { "Merchant " code { (policy.merchant) } }
             form.sheet method="post" action=(visit.at("/settings")) {
                 input type="hidden" name="merchant" value=(policy.merchant);
-                (choice(&id, policy.late_money))
+                (choices(&id, policy.capture, policy.late_money))
                 button.button type="submit" { "Save" span.vh { " for " (policy.merchant) } }
             }
-            (table("Last changes, newest first", &["Late money", "When", "Who"], changes, "Never changed: it goes back at once."))
+            (table("Last changes, newest first", &["Taken", "Late money", "When", "Who"], changes, "Never changed: taken at once, and late money goes back at once."))
         }
     }
 }
 
 pub(crate) async fn change(visit: Arc<Visit>) -> Result<Done, Failure> {
-    let late_money = visit.form.parsed("late_money", "One of the choices of the list.")?;
-    let policy = visit.ask(SetPolicy { merchant: merchant(&visit).await?, late_money }).await?;
-    Ok(Done { to: visit.at("/settings"), said: format!("Saved: late money {}.", words(policy.late_money)) })
+    let late_money = Some(visit.form.parsed("late_money", "One of the choices of the list.")?);
+    let capture = Some(visit.form.parsed("capture", "One of the choices of the list.")?);
+    let policy = visit.ask(SetPolicy { merchant: merchant(&visit).await?, late_money, capture }).await?;
+    let said = format!("Saved: money is taken {}; late money {}.", taken(policy.capture), words(policy.late_money));
+    Ok(Done { to: visit.at("/settings"), said })
 }
 
 async fn merchant(visit: &Visit) -> Result<MerchantId, Failure> {

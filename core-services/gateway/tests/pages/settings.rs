@@ -6,10 +6,10 @@ use reqwest::Method;
 
 use crate::shop::{ADMIN, Browser, MERCHANT, OTHER_MERCHANT, Shop};
 
-async fn chosen(shop: &Shop, merchant: u128) -> (String, usize) {
+async fn chosen(shop: &Shop, merchant: u128) -> (String, &'static str, usize) {
     let asked = Policies { merchant: Some(MerchantId::from_u128(merchant)), cursor: None };
     let policy = shop.core.ask(asked).await.unwrap().items.remove(0);
-    (policy.late_money.as_str().to_owned(), policy.changes.len())
+    (policy.late_money.as_str().to_owned(), policy.capture.as_str(), policy.changes.len())
 }
 
 pub(crate) async fn merchants_choose_what_becomes_of_their_late_money(shop: &Shop) {
@@ -21,28 +21,35 @@ pub(crate) async fn merchants_choose_what_becomes_of_their_late_money(shop: &Sho
     let choose = async |browser: &Browser, desk: &str, fields: &[(&str, &str)]| {
         browser.post(&format!("{desk}/settings"), fields).await
     };
-    let done = choose(&seller, "/merchant", &[("merchant", &own), ("late_money", "hold_24h")]).await;
+    let done =
+        choose(&seller, "/merchant", &[("merchant", &own), ("late_money", "hold_24h"), ("capture", "shipment")]).await;
     assert_eq!((done.status, done.location.as_str()), (303, "/merchant/settings"), "{}", done.body);
-    assert_eq!(chosen(shop, 1).await, ("hold_24h".to_owned(), 1));
+    assert_eq!(chosen(shop, 1).await, ("hold_24h".to_owned(), "shipment", 1));
     assert!(seller.get("/merchant/settings").await.body.contains("acc_"), "who changed it");
 
     let other = Browser::signed_in(shop, "/merchant", OTHER_MERCHANT).await;
-    let foreign = choose(&other, "/merchant", &[("merchant", &own), ("late_money", "refund")]).await;
+    let foreign =
+        choose(&other, "/merchant", &[("merchant", &own), ("late_money", "refund"), ("capture", "posting")]).await;
     assert_eq!(foreign.status, 403, "{}", foreign.body);
     assert!(!other.get("/merchant/settings").await.body.contains(&own));
     let token = shop.token(OTHER_MERCHANT).await;
     let (status, _) = shop.api(Method::GET, &format!("/api/v1/payments/policies?merchant={own}"), &token).await;
     assert_eq!(status, 403);
-    for wrong in [vec![("merchant", own.as_str()), ("late_money", "keep")], vec![("late_money", "refund")]] {
+    for wrong in [
+        vec![("merchant", own.as_str()), ("late_money", "keep"), ("capture", "posting")],
+        vec![("merchant", own.as_str()), ("late_money", "refund"), ("capture", "never")],
+        vec![("late_money", "refund"), ("capture", "posting")],
+    ] {
         assert_eq!(choose(&seller, "/merchant", &wrong).await.status, 422, "{wrong:?}");
     }
 
     let admin = Browser::signed_in(shop, "/admin", ADMIN).await;
-    let unknown = choose(&admin, "/admin", &[("slug", "nobody"), ("late_money", "refund")]).await;
+    let unknown =
+        choose(&admin, "/admin", &[("slug", "nobody"), ("late_money", "refund"), ("capture", "posting")]).await;
     assert!(unknown.status == 422 && unknown.body.contains("no such merchant"), "{}", unknown.body);
-    let done = choose(&admin, "/admin", &[("slug", "s-1"), ("late_money", "refund")]).await;
+    let done = choose(&admin, "/admin", &[("slug", "s-1"), ("late_money", "refund"), ("capture", "posting")]).await;
     assert_eq!(done.status, 303, "{}", done.body);
-    assert_eq!(chosen(shop, 1).await, ("refund".to_owned(), 2));
+    assert_eq!(chosen(shop, 1).await, ("refund".to_owned(), "posting", 2));
 }
 
 pub(crate) async fn merchants_choose_what_unpaid_orders_may_hold(shop: &Shop) {

@@ -90,8 +90,8 @@ async fn take_off(
     let mut works = Vec::with_capacity(by_merchant.len());
     for (merchant, picked) in by_merchant {
         let (units, skus) = counted(&moving.lines, &picked);
-        let left = store::units::left_of_part(tx, order, merchant).await?;
-        let costs = worth(&moving.lines, &picked).map_err(TransactionError::Refused)?;
+        let left = store::units::part(tx, order, merchant).await?.left();
+        let costs = worth(&moving.lines, &picked, Line::called_off).map_err(TransactionError::Refused)?;
         let left = costs.iter().map(|(_, amount)| *amount).sum::<i64>().min(left);
         if said.is_some() && several {
             let detail = "Call off one merchant's lines at a time when you say what goes back.";
@@ -106,17 +106,10 @@ async fn take_off(
         store::units::refund_part(tx, order, merchant, amount).await?;
         let id = uuid::Uuid::from_u128(context.entropy().uuid(now).as_u128());
         let cancellation = bodega_domain::id::CancellationId::from_u128(id.as_u128());
-        let work = Work {
-            subject: Subject::Cancellation(cancellation),
-            merchant,
-            units,
-            skus,
-            refund: Some(refund),
-            refunds,
-            location: None,
-            shelf: Vec::new(),
-            asked: Vec::new(),
-        };
+        let of_merchant = moving.lines.iter().filter(|line| line.merchant == merchant);
+        let last = of_merchant.into_iter().all(|line| line.open() == 0 && line.units.preparing == 0);
+        let of = Work::of(Subject::Cancellation(cancellation), merchant);
+        let work = Work { units, skus, refund: Some(refund), refunds, last, ..of };
         works.push((id, Run::begin(Kind::CancelLines, now), work));
     }
     let begun = runs::begin(tx, order, asked, works).await?;

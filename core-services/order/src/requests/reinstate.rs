@@ -95,6 +95,8 @@ fn again(
             amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
             next_action: None,
             held_until: None,
+            at_shipment: Vec::new(),
+            capture_before: None,
         },
         unpaid: Vec::new(),
         attempts: Vec::new(),

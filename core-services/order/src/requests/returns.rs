@@ -14,6 +14,7 @@ use bodega_domain::{
             ReturnVerdict, Returns,
         },
     },
+    money::MoneyError,
     order::{OrderView, ReturnState},
     principal::Principal,
     saga::table::{Kind, Run},
@@ -235,8 +236,8 @@ async fn take_in(
     let (picked, shelf) = came(&moving.lines, &back, &request.lines).map_err(TransactionError::Refused)?;
     let (units, skus) = counted(&moving.lines, &picked);
     let (_, shelf) = counted(&moving.lines, &shelf);
-    let left = store::units::left_of_part(tx, order, merchant).await?;
-    let costs = worth(&moving.lines, &picked).map_err(TransactionError::Refused)?;
+    let left = store::units::part(tx, order, merchant).await?.left();
+    let costs = worth(&moving.lines, &picked, Line::returned).map_err(TransactionError::Refused)?;
     let currency = moving.stored.content.currency;
     let (refund, refunds) = amounts(costs, currency, request.refund, left).map_err(TransactionError::Refused)?;
     let shipments = store::units::shipments(&mut **tx, &[order]).await?;
@@ -262,8 +263,6 @@ async fn take_in(
     store::units::put_return(tx, &back).await?;
     let id = uuid::Uuid::from_u128(context.entropy().uuid(now).as_u128());
     let work = Work {
-        subject: Subject::Return(back.id),
-        merchant,
         units,
         skus,
         refund: Some(refund),
@@ -271,6 +270,7 @@ async fn take_in(
         location: request.location,
         shelf,
         asked: before,
+        ..Work::of(Subject::Return(back.id), merchant)
     };
     let begun = runs::begin(tx, order, asked, vec![(id, Run::begin(Kind::ReceiveReturn, now), work)]).await?;
     moving.write(context, tx).await?;
@@ -308,10 +308,14 @@ pub(super) fn amounts(
     Ok((amount, costs))
 }
 
-/// What these units cost, by line.
-pub(super) fn worth(lines: &[Line], picked: &[Picked]) -> Result<Vec<(u16, i64)>, Failure> {
-    let of = |p: &Picked| lines.get(p.index).map(|line| Ok((line.n, line.worth(p.units)?.amount())));
-    let worth: Result<Vec<_>, bodega_domain::money::MoneyError> = picked.iter().filter_map(of).collect();
+/// What these units cost, by line, as they leave, are called off or came back.
+pub(super) fn worth(
+    lines: &[Line],
+    picked: &[Picked],
+    cost: fn(&Line, u32) -> Result<Money, MoneyError>,
+) -> Result<Vec<(u16, i64)>, Failure> {
+    let of = |p: &Picked| lines.get(p.index).map(|line| Ok((line.n, cost(line, p.units)?.amount())));
+    let worth: Result<Vec<_>, MoneyError> = picked.iter().filter_map(of).collect();
     worth.map_err(|_| Failure::internal())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bodega_domain::{
-    Code, Failure,
+    Code, Failure, Money,
     address::Address,
     failure::Validation,
     fulfilment::{self, Line, Picked},
@@ -18,7 +18,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
 
-use super::{check_key, command::fingerprint, load, visible};
+use super::{check_key, command::fingerprint, load, returns::worth, visible};
 use crate::{
     Orders,
     runs::{self, Asked, Moving, Subject, Work, conflict},
@@ -169,6 +169,9 @@ async fn prepare(
     let room = |line: &Line| if line.merchant == merchant { line.open() } else { 0 };
     let picked = fulfilment::pick(&moving.lines, &request.lines, room).map_err(TransactionError::Refused)?;
     let (units, skus) = counted(&moving.lines, &picked);
+    let part = store::units::part(tx, order, merchant).await?;
+    let take = part.at_shipment.then(|| price(&moving, merchant, &picked, part.total)).transpose();
+    let take = take.map_err(TransactionError::Refused)?;
     moving.change(&units, |units, count| units.preparing += count);
     let stored = StoredShipment {
         id: shipment,
@@ -182,21 +185,27 @@ async fn prepare(
         delivered_at: None,
     };
     store::units::insert_shipment(tx, order, &stored, now).await?;
-    let work = Work {
-        subject: Subject::Shipment(shipment),
-        merchant,
-        units,
-        skus,
-        refund: None,
-        refunds: Vec::new(),
-        location: request.location,
-        shelf: Vec::new(),
-        asked: Vec::new(),
-    };
+    let of_merchant = || moving.lines.iter().filter(|line| line.merchant == merchant);
+    let own: u32 = units.iter().map(|(_, count)| *count).sum();
+    let last = of_merchant().all(|line| line.open() == 0)
+        && of_merchant().map(|line| line.units.preparing).sum::<u32>() == own;
+    let kind = if take.is_some() { Kind::ShipAndCapture } else { Kind::Ship };
+    let of = Work::of(Subject::Shipment(shipment), merchant);
+    let work = Work { units, skus, location: request.location, take, last, ..of };
     let id = uuid::Uuid::from_u128(shipment.as_u128());
-    let begun = runs::begin(tx, order, asked, vec![(id, Run::begin(Kind::Ship, now), work)]).await?;
+    let begun = runs::begin(tx, order, asked, vec![(id, Run::begin(kind, now), work)]).await?;
     moving.write(context, tx).await?;
     Ok(begun)
+}
+
+/// What is taken for a parcel: what its units cost, and with the first of a merchant what shipping costs.
+fn price(moving: &Moving<'_>, merchant: MerchantId, picked: &[Picked], total: i64) -> Result<Money, Failure> {
+    let units: i64 = worth(&moving.lines, picked, Line::price)?.iter().map(|(_, amount)| *amount).sum();
+    let of_merchant = || moving.lines.iter().filter(|line| line.merchant == merchant);
+    let first = of_merchant().all(|line| line.units.preparing == 0 && line.units.shipped == 0);
+    let goods: i64 = of_merchant().map(|line| line.total.amount()).sum();
+    let shipping = if first { (total - goods).max(0) } else { 0 };
+    Money::new(units.saturating_add(shipping), moving.stored.content.currency).map_err(|_| Failure::internal())
 }
 
 /// Changes one shipment of an order whose work the asker does, under the order's lock.

@@ -1,22 +1,30 @@
 //! Asks a run's action of the service that does it, and tells silence from refusal.
 
+use std::time::Duration;
+
 use bodega_domain::{
     Code, Failure,
-    id::CancellationId,
+    id::{CancellationId, ShipmentId},
     message::{
         Request,
         inventory::{Adjust, Adjustment, PartVerdict, Release, Ship, Unship},
-        payment::Refund,
+        payment::{CallOff, CalledOff, CaptureParcel, ParcelMoney, Refund},
     },
     saga::table::{Action, Word},
 };
 use bodega_platform::{CallError, Context, RequestContext};
 
 use super::{Heard, Subject};
-use crate::store::runs::StoredRun;
+use crate::{
+    Sagas,
+    store::{self, runs::StoredRun},
+};
 
-pub(super) async fn ask(context: &Context, request_context: &RequestContext, run: &StoredRun, action: Action) -> Heard {
-    let (order, work) = (run.order, &run.work);
+/// Milliseconds for which a shipment waits for the word about its money; afterwards it is asked for again.
+const MONEY_WAIT_MS: u64 = 2_500;
+
+pub(super) async fn ask(sagas: &Sagas, request_context: &RequestContext, run: &StoredRun, action: Action) -> Heard {
+    let (context, order, work) = (&sagas.context, run.order, &run.work);
     match (action, work.subject) {
         (Action::TakeStock, Subject::Shipment(shipment)) => {
             let (merchant, units, location) = (work.merchant, work.skus.clone(), work.location);
@@ -29,19 +37,20 @@ pub(super) async fn ask(context: &Context, request_context: &RequestContext, run
             let (merchant, units) = (work.merchant, work.skus.clone());
             part(send(context, request_context, run, &Release { cancellation, order, merchant, units }).await)
         }
+        (Action::Capture, Subject::Shipment(_)) => take_money(sagas, request_context, run).await,
         (Action::Refund, subject) => {
             let Some(amount) = work.refund.filter(|amount| amount.amount() > 0) else {
                 return Heard::word(Word::Done);
             };
-            let reason = if matches!(subject, Subject::Return(_)) { "return" } else { "cancelled" };
-            let refund = Refund {
-                order,
-                amount: Some(amount),
-                merchant: Some(work.merchant),
-                key: format!("{reason}:{}", CancellationId::from_u128(run.id.as_u128())),
-                reason: reason.to_owned(),
-            };
-            done(send(context, request_context, run, &refund).await)
+            let id = CancellationId::from_u128(run.id.as_u128());
+            if let Subject::Return(_) = subject {
+                let (key, reason) = (format!("return:{id}"), "return".to_owned());
+                let refund = Refund { order, amount: Some(amount), merchant: Some(work.merchant), key, reason };
+                return done(send(context, request_context, run, &refund).await);
+            }
+            let (key, reason) = (format!("cancelled:{id}"), "cancelled".to_owned());
+            let part = Some(CalledOff { merchant: work.merchant, amount, last: work.last });
+            done(send(context, request_context, run, &CallOff { order, part, key, reason }).await)
         }
         (Action::BookIn, Subject::Return(id)) => {
             let adjustment = |taken: &bodega_domain::message::inventory::Taken| Adjustment {
@@ -59,8 +68,35 @@ pub(super) async fn ask(context: &Context, request_context: &RequestContext, run
             done(send(context, request_context, run, &Adjust { adjustments }).await)
         }
         // A table that asks what its subject has not: nobody can do that.
-        (Action::TakeStock | Action::PutStockBack | Action::ReleaseUnits | Action::BookIn, _) => {
+        (Action::TakeStock | Action::PutStockBack | Action::ReleaseUnits | Action::BookIn | Action::Capture, _) => {
             refused(Failure::internal())
+        }
+    }
+}
+
+/// Takes a shipment's money, and waits a moment for the provider's word: payment tells the order of it.
+async fn take_money(sagas: &Sagas, request_context: &RequestContext, run: &StoredRun) -> Heard {
+    let (context, work) = (&sagas.context, &run.work);
+    let Some(amount) = work.take else { return Heard::word(Word::Done) };
+    let key = format!("shipment:{}", ShipmentId::from_u128(run.id.as_u128()));
+    let ask = CaptureParcel { order: run.order, merchant: work.merchant, amount, last: work.last, key };
+    let until = tokio::time::Instant::now() + Duration::from_millis(MONEY_WAIT_MS);
+    let Ok(Some(stored)) = store::read::order_alone(context.postgres().pool(), run.order).await else {
+        return Heard::word(Word::Silence);
+    };
+    let bell = sagas.waiters.listen((&stored).into());
+    loop {
+        // Listening before asking: what rings meanwhile is not missed.
+        let rung = bell.notified();
+        match send(context, request_context, run, &ask).await {
+            Some(Ok(ParcelMoney::Taken)) => return Heard::word(Word::Done),
+            Some(Ok(ParcelMoney::Pending)) if tokio::time::timeout_at(until, rung).await.is_ok() => {}
+            Some(Ok(ParcelMoney::Pending)) | None => return Heard::word(Word::Silence),
+            Some(Ok(ParcelMoney::Refused)) => {
+                let detail = "The buyer's bank does not hand over the money for these goods any more: they stay here.";
+                return refused(Failure::new(Code::PaymentStateConflict, detail).about(run.order.to_string()));
+            }
+            Some(Err(failure)) => return refused(failure),
         }
     }
 }

@@ -7,7 +7,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Context, TransactionError, Tx};
 
-use super::{Heard, Moving, Subject};
+use super::{Moving, Subject};
 use crate::store::{self, runs::StoredRun};
 
 /// Ends a run within the transaction that decided so.
@@ -16,7 +16,6 @@ pub(super) async fn end<E>(
     tx: &mut Tx<'_, '_>,
     mut moving: Moving<'_>,
     run: &StoredRun,
-    heard: &Heard,
 ) -> Result<(), TransactionError<E>> {
     let done = run.run.way == Way::Done;
     let work = &run.work;
@@ -31,10 +30,10 @@ pub(super) async fn end<E>(
             if let Some((_, mut shipment)) = shipments.into_iter().find(|(_, shipment)| shipment.id == id) {
                 shipment.state = if done { ShipmentState::Shipped } else { ShipmentState::Failed };
                 shipment.shipped_at = done.then_some(now);
-                shipment.taken.clone_from(&heard.taken);
+                shipment.taken.clone_from(&run.work.taken);
                 store::units::put_shipment(tx, &shipment).await?;
             }
-            let data = serde_json::json!({ "shipment": id, "units": work.skus });
+            let data = serde_json::json!({ "shipment": id, "units": work.skus, "taken": work.take });
             moving.note(if done { "shipped" } else { "shipment_failed" }, &run.who, data);
             if done {
                 moving.events.push(context.event(order, &Shipped { order, shipment: id }));

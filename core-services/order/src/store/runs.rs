@@ -85,7 +85,8 @@ pub(crate) async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Store
 /// Writes a run as it is now.
 pub(crate) async fn update(tx: &mut PgConnection, run: &StoredRun, due: Option<Timestamp>) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update run set at = $2, way = $3, since = $4, told = $5, reason = $6, due = $7, attempts = $8 where id = $1",
+        "update run set at = $2, way = $3, since = $4, told = $5, reason = $6, due = $7, attempts = $8, work = $9
+         where id = $1",
     )
     .bind(run.id)
     .bind(i16::try_from(run.run.at).unwrap_or(i16::MAX))
@@ -95,6 +96,7 @@ pub(crate) async fn update(tx: &mut PgConnection, run: &StoredRun, due: Option<T
     .bind(run.reason.as_ref().map(Json))
     .bind(due.map(OffsetDateTime::from))
     .bind(run.attempts)
+    .bind(Json(&run.work))
     .execute(tx)
     .await?;
     Ok(())

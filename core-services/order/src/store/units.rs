@@ -127,17 +127,56 @@ pub(crate) async fn any_others(tx: &mut PgConnection, order: OrderId, own: &[Mer
     .await
 }
 
-/// What is left of a merchant's part: its total without what went back.
-pub(crate) async fn left_of_part(
+/// A merchant's part, minor units.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredPart {
+    /// What it costs, with its share of shipping.
+    pub(crate) total: i64,
+    /// What went back of it, or is not taken any more.
+    pub(crate) refunded: i64,
+    /// Its money is taken only as its goods leave.
+    pub(crate) at_shipment: bool,
+}
+
+impl StoredPart {
+    /// What is left that may go back.
+    pub(crate) const fn left(self) -> i64 {
+        self.total - self.refunded
+    }
+}
+
+/// A merchant's part of an order that is locked.
+pub(crate) async fn part(
     tx: &mut PgConnection,
     order: OrderId,
     merchant: MerchantId,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("select total - refunded from order_part where order_id = $1 and merchant = $2")
-        .bind(uuid(order))
-        .bind(Uuid::from_u128(merchant.as_u128()))
-        .fetch_one(tx)
-        .await
+) -> Result<StoredPart, sqlx::Error> {
+    let (total, refunded, at_shipment) =
+        sqlx::query_as("select total, refunded, at_shipment from order_part where order_id = $1 and merchant = $2")
+            .bind(uuid(order))
+            .bind(Uuid::from_u128(merchant.as_u128()))
+            .fetch_one(tx)
+            .await?;
+    Ok(StoredPart { total, refunded, at_shipment })
+}
+
+/// Notes whose money is taken only as the goods leave.
+pub(crate) async fn take_at_shipment(
+    tx: &mut PgConnection,
+    parts: &[(OrderId, MerchantId)],
+) -> Result<(), sqlx::Error> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update order_part p set at_shipment = true from unnest($1::uuid[], $2::uuid[]) as x (order_id, merchant)
+         where p.order_id = x.order_id and p.merchant = x.merchant",
+    )
+    .bind(parts.iter().map(|(order, _)| uuid(*order)).collect::<Vec<_>>())
+    .bind(parts.iter().map(|(_, merchant)| Uuid::from_u128(merchant.as_u128())).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Adds to what went back of a merchant's part.

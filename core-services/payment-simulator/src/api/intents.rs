@@ -159,6 +159,13 @@ fn new_intent(desk: &Desk<'_>, form: &Form) -> Result<Intent, Refusal> {
         created: desk.seconds(),
         metadata: form.map("metadata")?,
         manual_capture,
+        wants_parts: match form.text("payment_method_options[card][request_multicapture]") {
+            Some("if_available") => true,
+            None | Some("never") => false,
+            Some(_) => {
+                return Err(Refusal::invalid("parameter_unknown", "request_multicapture", "if_available or never"));
+            }
+        },
         status: Status::RequiresPaymentMethod,
         capturable: 0,
         received: 0,

@@ -211,7 +211,7 @@ async fn act_on_intent(
 
 /// `authorise`, `refuse` (a waiting card speaks), `approve`, `decline` (the challenge), `capture` (money moves without
 /// being asked for, even after a cancellation), `overcharge` (too much of it), `reprice` (another amount is to be paid),
-/// `dispute`.
+/// `dispute`, `lapse` (the authorisation ends).
 pub(crate) fn act(app: &Arc<App>, id: &str, verb: &str) -> Result<(), Refusal> {
     desk::change(app, |desk| {
         let mut intent = desk.intent(id)?;
@@ -227,6 +227,7 @@ pub(crate) fn act(app: &Arc<App>, id: &str, verb: &str) -> Result<(), Refusal> {
             }
             "overcharge" => intent.overcharge(desk.moment),
             "reprice" => intent.reprice(),
+            "lapse" => intent.lapse(desk.seconds())?,
             "dispute" => return desk.dispute(intent),
             _ => return Err(Refusal::missing("verb", verb)),
         };

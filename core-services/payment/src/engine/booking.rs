@@ -8,12 +8,17 @@ use bodega_domain::{
 };
 use bodega_platform::Tx;
 
-use crate::{changes::Changes, intent::Intent, store};
+use crate::{
+    changes::Changes,
+    intent::{Intent, parcels::Made},
+    store,
+};
 
 /// Adds the transfers that are missing. Costs nothing when no money moved.
 pub(super) async fn book(
     tx: &mut Tx<'_, '_>,
     intents: &mut BTreeMap<IntentId, Intent>,
+    made: &mut BTreeMap<IntentId, Made>,
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
     let moved = |intent: &&Intent| {
@@ -32,7 +37,11 @@ pub(super) async fn book(
     if ids.is_empty() {
         return Ok(());
     }
-    let mut shares = store::ledger::shares(tx, &ids).await?;
+    let at_shipment = |id: &IntentId| intents.get(id).is_some_and(|intent| !intent.parcels.at_shipment.is_empty());
+    let (parcelled, whole): (Vec<IntentId>, Vec<IntentId>) = ids.iter().copied().partition(at_shipment);
+    let mut shares = if whole.is_empty() { BTreeMap::new() } else { store::ledger::shares(tx, &whole).await? };
+    // Parcel by parcel merchants are credited in the order in which their money was asked for.
+    shares.extend(parcelled.into_iter().filter_map(|id| Some((id, made.remove(&id)?.asked()))));
     // Only who gives back, or holds back, has to know what each account holds.
     let backwards = |id: &&IntentId| intents.get(id).is_some_and(|intent| intent.booked.captured > 0);
     let mut accounts = store::ledger::accounts(tx, &ids.iter().filter(backwards).copied().collect::<Vec<_>>()).await?;

@@ -16,7 +16,7 @@ use bodega_platform::{Context, TransactionError, Tx, halving};
 
 use super::{Command, Engine, due};
 use crate::{
-    intent::{AttemptAsk, Intent},
+    intent::{AttemptAsk, Intent, parcels::Parcels},
     job::Job,
     limits::PLATFORM_FEE_BP,
     store::{self, opening::NewIntent},
@@ -111,6 +111,7 @@ impl Opening {
             capture_failed: false,
             late_returned: false,
             late_held_until: None,
+            parcels: Parcels::default(),
             attempts: i32::from(attempted),
             last_attempt: attempted.then_some(self.attempt),
             last_attempted_at: attempted.then_some(now),
@@ -242,6 +243,7 @@ fn never_opened(order: OrderId, context: &Context, now: Timestamp) -> Intent {
         capture_failed: false,
         late_returned: false,
         late_held_until: None,
+        parcels: Parcels::default(),
         attempts: 0,
         last_attempt: None,
         last_attempted_at: None,

@@ -32,6 +32,7 @@ fn fresh() -> Intent {
         capture_failed: false,
         late_returned: false,
         late_held_until: None,
+        parcels: Parcels::default(),
         attempts: 1,
         last_attempt: Some(AttemptId::from_u128(3)),
         last_attempted_at: Some(NOW),
@@ -55,6 +56,8 @@ fn seen(capturable: i64, captured: i64, refunded: i64, cancelled: bool) -> Seen 
         reference: "pi_1".to_owned(),
         intent: None,
         observation: Observation {
+            in_parts: false,
+            capture_before: None,
             amount: WHOLE,
             currency: Some(bodega_domain::Currency::EUR),
             capturable,
@@ -140,7 +143,7 @@ fn take(intent: &mut Intent, step: &Step, changes: &mut Changes) {
             let refund = Some(RefundWord { refund: RefundId::from_u128(9), amount, failed });
             learn(intent, Lesson { refund, ..Lesson::default() }, changes);
         }
-        Step::Capture => intent.capture(NOW, changes),
+        Step::Capture => intent.capture(None, NOW, changes),
         Step::Close => intent.close(NOW, changes),
         Step::Attempt(n) => drop(intent.attempt(&attempt_ask(*n), NOW, changes)),
         Step::Refund(amount) => drop(intent.refund(&refund_ask(*amount), None, NOW, changes)),
@@ -202,15 +205,15 @@ fn authorised() -> Intent {
 #[test]
 fn a_capture_is_claimed_once_and_calls_once() {
     let (mut intent, mut changes) = (authorised(), Changes::default());
-    intent.capture(NOW, &mut changes);
-    intent.capture(NOW, &mut changes);
+    intent.capture(None, NOW, &mut changes);
+    intent.capture(None, NOW, &mut changes);
     assert_eq!((intent.capture_claimed, changes.jobs_new.len()), (WHOLE, 1));
 }
 
 #[test]
 fn what_is_not_authorised_is_not_claimed() {
     let (mut intent, mut changes) = (fresh(), Changes::default());
-    intent.capture(NOW, &mut changes);
+    intent.capture(None, NOW, &mut changes);
     assert_eq!((intent.capture_claimed, changes.jobs_new.len()), (0, 0));
 }
 

@@ -62,6 +62,19 @@ pub struct Pay<'a> {
     pub attempt: AttemptId,
 }
 
+/// Taking some of what was authorised.
+#[derive(Clone, Copy, Debug)]
+pub struct Take {
+    /// Our intent.
+    pub intent: IntentId,
+    /// What was taken before, minor units.
+    pub before: i64,
+    /// How much now.
+    pub amount: Money,
+    /// Nothing is taken later: what is left is released.
+    pub last: bool,
+}
+
 /// A webhook that was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -119,8 +132,11 @@ pub trait Provider: Send + Sync {
     /// Tries again to pay an intent that the provider knows.
     async fn confirm(&self, reference: &str, pay: Pay<'_>) -> Result<Seen, ProviderError>;
 
-    /// Takes `amount` of what was authorised and releases the rest.
-    async fn capture(&self, reference: &str, intent: IntentId, amount: Money) -> Result<Seen, ProviderError>;
+    /// Takes some of what was authorised. What was taken before is part of the key.
+    async fn capture(&self, reference: &str, take: Take) -> Result<Seen, ProviderError>;
+
+    /// Releases what is left of an authorisation after some of it was taken.
+    async fn release(&self, reference: &str, intent: IntentId) -> Result<Seen, ProviderError>;
 
     /// Gives the intent up. `again` tells repetitions apart, because a refusal today may be a success tomorrow.
     async fn cancel(&self, reference: &str, intent: IntentId, again: u32) -> Result<Seen, ProviderError>;

@@ -1,4 +1,4 @@
-//! `payment.v1.capture`: takes what was authorised, in full, for a batch of orders.
+//! `payment.v1.capture`: takes what was authorised for a batch of orders, but for what waits until its goods leave.
 
 use std::sync::Arc;
 

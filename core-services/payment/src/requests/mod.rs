@@ -5,6 +5,7 @@ pub(crate) mod books;
 pub(crate) mod cancel;
 pub(crate) mod capture;
 pub(crate) mod open;
+pub(crate) mod parcel;
 pub(crate) mod policies;
 pub(crate) mod refund;
 pub(crate) mod state;
@@ -35,7 +36,7 @@ async fn states(
 fn state_of(reply: Reply) -> Result<IntentState, Failure> {
     match reply {
         Reply::State(state) => Ok(*state),
-        Reply::Refund(_) | Reply::Done => Err(Failure::internal()),
+        Reply::Refund(_) | Reply::Parcel(_) | Reply::Done => Err(Failure::internal()),
     }
 }
 

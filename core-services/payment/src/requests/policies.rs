@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bodega_domain::{
     Code, Failure,
+    failure::Validation,
     id::MerchantId,
     message::{
         Page,
@@ -49,7 +50,13 @@ pub(crate) async fn policies(state: Arc<State>, call: Call, request: Policies) -
 pub(crate) async fn set_policy(state: Arc<State>, call: Call, request: SetPolicy) -> Result<Policy, Failure> {
     own_or_all(&call.principal, request.merchant)?;
     let (pool, now, who) = (state.context.postgres().pool(), state.context.clock().now(), call.principal.who());
-    store::policies::set(pool, request.merchant, request.late_money, &who, now).await.map_err(DatabaseError::from)?;
+    let mut v = Validation::new();
+    let said = request.late_money.is_some() || request.capture.is_some();
+    v.check(said, "/late_money", "required", "Say what becomes of late money, or when money is taken.");
+    v.finish()?;
+    store::policies::set(pool, request.merchant, request.late_money, request.capture, &who, now)
+        .await
+        .map_err(DatabaseError::from)?;
     let mut found =
         store::policies::of(pool, &[request.merchant], POLICY_CHANGES_SHOWN_MAX).await.map_err(DatabaseError::from)?;
     found.pop().ok_or_else(Failure::internal)

@@ -31,6 +31,6 @@ pub(crate) async fn refund(state: Arc<State>, _call: Call, request: Refund) -> R
     };
     match state.command(Command::Refund(request.order, ask)).await? {
         Reply::Refund(answer) => Ok(answer),
-        Reply::State(_) | Reply::Done => Err(Failure::internal()),
+        Reply::State(_) | Reply::Parcel(_) | Reply::Done => Err(Failure::internal()),
     }
 }

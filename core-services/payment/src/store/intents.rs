@@ -7,7 +7,7 @@ use bodega_domain::{
     id::{AttemptId, IntentId, OrderId},
     ledger::Booked,
     money::Money,
-    order::PaymentStatus,
+    order::{AtShipment, PaymentStatus},
     payment::Facts,
 };
 use bodega_platform::Tx;
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{damaged, uuid, uuids};
-use crate::intent::Intent;
+use crate::intent::{Intent, parcels::Parcels};
 
 /// The columns, as they come and go. Times are RFC 3339 where they go as JSON.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -48,6 +48,13 @@ struct Row {
     capture_failed: bool,
     late_returned: bool,
     late_held_until: Option<OffsetDateTime>,
+    at_shipment: Json<Vec<AtShipment>>,
+    at_posting: i64,
+    waiting: i64,
+    forgone: i64,
+    released: bool,
+    in_parts: bool,
+    capture_before: Option<OffsetDateTime>,
     attempts: i32,
     last_attempt: Option<Uuid>,
     last_attempted_at: Option<OffsetDateTime>,
@@ -82,6 +89,13 @@ struct Change<'a> {
     capture_failed: bool,
     late_returned: bool,
     late_held_until: Option<Timestamp>,
+    at_shipment: &'a [AtShipment],
+    at_posting: i64,
+    waiting: i64,
+    forgone: i64,
+    released: bool,
+    in_parts: bool,
+    capture_before: Option<Timestamp>,
     attempts: i32,
     last_attempt: Option<Uuid>,
     last_attempted_at: Option<Timestamp>,
@@ -126,6 +140,15 @@ impl TryFrom<Row> for Intent {
             capture_failed: row.capture_failed,
             late_returned: row.late_returned,
             late_held_until: row.late_held_until.map(Timestamp::from),
+            parcels: Parcels {
+                at_shipment: row.at_shipment.0,
+                at_posting: row.at_posting,
+                waiting: row.waiting,
+                forgone: row.forgone,
+                released: row.released,
+                in_parts: row.in_parts,
+                capture_before: row.capture_before.map(Timestamp::from),
+            },
             attempts: row.attempts,
             last_attempt: row.last_attempt.map(|id| AttemptId::from_u128(id.as_u128())),
             last_attempted_at: row.last_attempted_at.map(Timestamp::from),
@@ -225,6 +248,9 @@ pub(crate) async fn save(tx: &mut Tx<'_, '_>, intents: &[&Intent], tell_at: Time
              booked_disputed = x.booked_disputed,
              closing = x.closing, capture_failed = x.capture_failed, late_returned = x.late_returned,
              late_held_until = x.late_held_until,
+             at_shipment = x.at_shipment, at_posting = x.at_posting,
+             waiting = x.waiting, forgone = x.forgone, released = x.released,
+             in_parts = x.in_parts, capture_before = x.capture_before,
              attempts = x.attempts, last_attempt = x.last_attempt, last_attempted_at = x.last_attempted_at,
              last_reference = x.last_reference, last_unknown = x.last_unknown,
              status = x.status, revision = x.revision,
@@ -239,6 +265,8 @@ pub(crate) async fn save(tx: &mut Tx<'_, '_>, intents: &[&Intent], tell_at: Time
              booked_disputed bigint,
              closing boolean, capture_failed boolean, late_returned boolean,
              late_held_until timestamptz,
+             at_shipment jsonb, at_posting bigint, waiting bigint, forgone bigint, released boolean,
+             in_parts boolean, capture_before timestamptz,
              attempts integer, last_attempt uuid, last_attempted_at timestamptz,
              last_reference text, last_unknown boolean, status text, revision bigint)
          where intent.id = x.id",
@@ -251,7 +279,7 @@ pub(crate) async fn save(tx: &mut Tx<'_, '_>, intents: &[&Intent], tell_at: Time
 }
 
 fn change(intent: &Intent) -> Change<'_> {
-    let Intent { facts, booked, .. } = intent;
+    let Intent { facts, booked, parcels, .. } = intent;
     Change {
         id: uuid!(intent.id),
         provider: &intent.provider,
@@ -275,6 +303,13 @@ fn change(intent: &Intent) -> Change<'_> {
         capture_failed: intent.capture_failed,
         late_returned: intent.late_returned,
         late_held_until: intent.late_held_until,
+        at_shipment: &parcels.at_shipment,
+        at_posting: parcels.at_posting,
+        waiting: parcels.waiting,
+        forgone: parcels.forgone,
+        released: parcels.released,
+        in_parts: parcels.in_parts,
+        capture_before: parcels.capture_before,
         attempts: intent.attempts,
         last_attempt: intent.last_attempt.map(|id| uuid!(id)),
         last_attempted_at: intent.last_attempted_at,

@@ -93,6 +93,8 @@ struct Row {
     provider: String,
     provider_ref: Option<String>,
     amount: i64,
+    taken: i64,
+    last: bool,
     currency: String,
     method: Option<String>,
     return_url: Option<String>,
@@ -115,12 +117,20 @@ pub(crate) async fn take(
              returning kind, subject, tries, created_at, intent)
          select t.kind, t.subject, t.tries, t.created_at, t.intent, i.order_id,
                 coalesce(a.provider, i.provider) as provider, i.provider_ref,
-                coalesce(r.amount, i.amount) as amount, i.currency, a.method, a.return_url,
+                case when t.kind = 'capture' then coalesce(p.reach, i.capture_claimed)
+                     else coalesce(r.amount, i.amount) end as amount,
+                i.captured as taken, coalesce(p.last, true) as last, i.currency, a.method, a.return_url,
                 i.last_attempt is not null and i.last_reference is null as awaits_answer
          from taken t
          join intent i on i.id = t.intent
          left join attempt a on t.kind = 'pay' and a.id = t.subject
-         left join refund r on t.kind = 'refund' and r.id = t.subject",
+         left join refund r on t.kind = 'refund' and r.id = t.subject
+         -- Parcels are taken one after the other, each as it was asked for, whatever was asked for since.
+         left join lateral (
+             select max(run)::bigint as reach, bool_or(last) as last
+             from (select key, last, sum(payable + tax + fee) over (order by n) as run
+                   from capture_part where intent = i.id and state = 'asked') c
+             where t.kind = 'capture' group by key having max(run) > i.captured order by 1 limit 1) p on true",
     )
     .bind(OffsetDateTime::from(now))
     .bind(OffsetDateTime::from(leased_until))
@@ -143,6 +153,8 @@ fn read(row: Row, due_at: Timestamp) -> Result<Job, sqlx::Error> {
         provider: row.provider,
         reference: row.provider_ref,
         amount: Money::new(row.amount, currency).map_err(|_| damaged("job amount"))?,
+        taken: row.taken,
+        last: row.last,
         method: row.method.unwrap_or_default(),
         return_url: row.return_url,
         awaits_answer: row.awaits_answer,

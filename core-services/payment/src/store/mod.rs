@@ -4,6 +4,7 @@ pub(crate) mod intents;
 pub(crate) mod jobs;
 pub(crate) mod ledger;
 pub(crate) mod opening;
+pub(crate) mod parts;
 pub(crate) mod policies;
 pub(crate) mod records;
 pub(crate) mod settlements;

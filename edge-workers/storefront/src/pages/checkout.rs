@@ -35,6 +35,7 @@ pub(crate) const METHODS: &[(&str, &str)] = &[
     ("card_silent", "Card whose bank never answers"),
     ("card_capture_fails", "Card that fails at the end"),
     ("card_dispute", "Card whose owner disputes it later"),
+    ("card_one_capture", "Card that can be charged once only"),
 ];
 
 /// What was typed in the first step.

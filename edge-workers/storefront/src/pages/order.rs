@@ -255,6 +255,7 @@ fn facts(order: &OrderView) -> Markup {
         dl.facts {
             div { dt { "Ordered" } dd { (day(order.placed_at)) } }
             div { dt { "Payment" } dd { (payment) } }
+            @if let Some(waiting) = order.payment.waiting() { div { dt { "Taken when sent" } dd { (price::money(waiting)) } } }
             @if order.payment.amounts.refunded.amount() > 0 { div { dt { "Given back" } dd { (price::money(order.payment.amounts.refunded)) } } }
             @if order.returns != Returns::None {
                 div { dt { "Return" } dd { @match order.returns { Returns::Requested => "asked for", Returns::Partial => "part of it", _ => "all of it" } } }

@@ -320,6 +320,8 @@ impl Core {
                 amounts: PaymentAmounts { authorised: zero, captured: zero, refunded: zero },
                 next_action: None,
                 held_until: None,
+                at_shipment: Vec::new(),
+                capture_before: None,
             },
             shipments: Vec::new(),
             return_requests: Vec::new(),

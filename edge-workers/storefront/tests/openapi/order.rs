@@ -74,6 +74,21 @@ pub struct Payment {
     /// Money that came too late waits until then for the shop's decision; afterwards it goes back.
     #[schema(nullable = false)]
     held_until: Option<String>,
+    /// Merchants whose money is taken only when their goods leave.
+    #[schema(nullable = false)]
+    at_shipment: Option<Vec<AtShipment>>,
+    /// Until when the provider lets it be taken, as far as it says so.
+    #[schema(nullable = false)]
+    capture_before: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub struct AtShipment {
+    merchant: String,
+    /// What still waits for its goods to leave.
+    waiting: Money,
+    /// What is not taken any more, because its goods never leave.
+    forgone: Money,
 }
 
 #[derive(ToSchema)]

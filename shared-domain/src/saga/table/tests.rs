@@ -26,6 +26,7 @@ impl World {
             Action::PutStockBack => ("stock", true),
             Action::ReleaseUnits => ("promise", false),
             Action::Refund => ("money", false),
+            Action::Capture => ("taken", false),
             Action::BookIn => ("shelf", false),
         };
         if undo {

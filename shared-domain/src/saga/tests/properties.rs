@@ -20,6 +20,8 @@ fn walk(inputs: Vec<(u8, bool, i64, i64)>) -> (Saga, i64) {
             mismatch: flag && amount == 99,
             capture_failed: flag && amount == 100,
             held_until: (flag && amount == 100).then_some(at(10_000)),
+            at_shipment: Vec::new(),
+            capture_before: None,
             ..intent(amount, if flag { amount } else { 0 })
         };
         let input = match kind {

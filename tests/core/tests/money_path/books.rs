@@ -20,6 +20,8 @@ struct Booked {
     refunded: i64,
     disputed: i64,
     mismatch: bool,
+    /// Not taken, or not taken yet: its goods have not left.
+    untaken: i64,
     /// Credited to merchants, tax and fee, less what went back out of them.
     kept: i64,
     /// With the provider, its fees not counted.
@@ -38,8 +40,10 @@ impl Booked {
                 Some("money of an order that is over is still here")
             }
             "cancelled" | "expired" => None,
-            _ if self.captured != total => Some("a paid order was not taken whole"),
-            _ if self.kept != total - self.refunded => Some("a paid order's money is not all where it belongs"),
+            _ if self.captured + self.untaken != total => Some("a paid order was not taken whole"),
+            _ if self.kept != total - self.untaken - self.refunded => {
+                Some("a paid order's money is not all where it belongs")
+            }
             _ => None,
         }
     }
@@ -64,8 +68,9 @@ impl Shop {
     }
 
     async fn booked(&self) -> BTreeMap<Uuid, Booked> {
-        let rows: Vec<(Uuid, i64, i64, i64, bool, i64, i64)> = sqlx::query_as(
-            "select i.order_id, i.captured, i.refunded, i.disputed, i.mismatch,
+        type Row = (Uuid, i64, i64, i64, bool, i64, i64, i64);
+        let rows: Vec<Row> = sqlx::query_as(
+            "select i.order_id, i.captured, i.refunded, i.disputed, i.mismatch, i.waiting + i.forgone,
                     coalesce(sum(t.amount) filter (where t.credit = any($1)), 0)::bigint
                         - coalesce(sum(t.amount) filter (where t.debit = any($1)), 0)::bigint as kept,
                     coalesce(sum(t.amount) filter (where t.debit = 'provider_clearing'), 0)::bigint
@@ -76,8 +81,8 @@ impl Shop {
         .fetch_all(&self.core.pool("payment").await)
         .await
         .unwrap();
-        let read = |(order, captured, refunded, disputed, mismatch, kept, clearing)| {
-            (order, Booked { captured, refunded, disputed, mismatch, kept, clearing })
+        let read = |(order, captured, refunded, disputed, mismatch, untaken, kept, clearing): Row| {
+            (order, Booked { captured, refunded, disputed, mismatch, untaken, kept, clearing })
         };
         rows.into_iter().map(read).collect()
     }

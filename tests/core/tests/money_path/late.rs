@@ -24,7 +24,8 @@ impl Shop {
     /// Both merchants want late money to wait.
     async fn let_late_money_wait(&self) {
         for merchant in [1, 2] {
-            let policy = SetPolicy { merchant: MerchantId::from_u128(merchant), late_money: LateMoney::Hold24h };
+            let (merchant, late_money) = (MerchantId::from_u128(merchant), Some(LateMoney::Hold24h));
+            let policy = SetPolicy { merchant, late_money, capture: None };
             self.core.ask(policy).await.unwrap();
         }
     }

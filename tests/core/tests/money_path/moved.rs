@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bodega_domain::{
     Code, Failure,
+    id::MerchantId,
     message::{
         Request,
         order::{Cancel, DecideReturn, ReceiveReturn, Return, ReturnVerdict, Sagas},
+        payment::{CaptureAt, SetPolicy},
     },
     order::{Fulfilment, OrderStatus, OrderView, ReturnState, ReturnView},
 };
@@ -30,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 enum Move {
     /// Two pieces leave.
     Ship,
+    /// Two pieces leave, and their money is taken with them.
+    ShipAndCapture,
     /// One piece is called off.
     CancelLines,
     /// One of the pieces that left comes back.
@@ -42,6 +46,12 @@ const POINTS: &[(&str, Move)] = &[
     ("inventory.before_ship", Move::Ship),
     ("inventory.after_ship", Move::Ship),
     ("order.after_ship_take_stock", Move::Ship),
+    ("order.before_ship_and_capture_take_stock", Move::ShipAndCapture),
+    ("order.after_ship_and_capture_take_stock", Move::ShipAndCapture),
+    ("order.before_ship_and_capture_capture", Move::ShipAndCapture),
+    ("payment.after_claim", Move::ShipAndCapture),
+    ("payment.after_capture", Move::ShipAndCapture),
+    ("order.after_ship_and_capture_capture", Move::ShipAndCapture),
     ("order.before_cancel_lines_refund", Move::CancelLines),
     ("payment.after_refund", Move::CancelLines),
     ("order.after_cancel_lines_refund", Move::CancelLines),
@@ -74,7 +84,7 @@ impl Shop {
         // Keys are the asker's, and one asker sends them all.
         let (order, key) = (round.order.id, format!("move {}", round.order.id));
         match round.what {
-            Move::Ship => self.ask_shortly(bread, parcel(order, &key, &[(BREAD, 2)])).await,
+            Move::Ship | Move::ShipAndCapture => self.ask_shortly(bread, parcel(order, &key, &[(BREAD, 2)])).await,
             Move::CancelLines => {
                 let cancel = Cancel { order, key, lines: lines(&[(BREAD, 1)]), refund: None, reason: None };
                 self.ask_shortly(&round.guest.token, cancel).await
@@ -108,10 +118,13 @@ async fn killed_while_it_moves_an_order_moves_once() {
     let mut rounds = Vec::new();
     for (point, what) in POINTS {
         let guest = shop.guest();
+        let capture = if *what == Move::ShipAndCapture { CaptureAt::Shipment } else { CaptureAt::Posting };
+        let policy = SetPolicy { merchant: MerchantId::from_u128(1), late_money: None, capture: Some(capture) };
+        shop.core.ask(policy).await.unwrap();
         let order = shop.paid(&guest, &[(BREAD, PIECES)], "k").await;
         let back = match what {
             Move::ReceiveReturn => Some(shop.approved(&guest, &order, &bread).await),
-            Move::Ship | Move::CancelLines => None,
+            Move::Ship | Move::ShipAndCapture | Move::CancelLines => None,
         };
         rounds.push(Round { point, what: *what, guest, order, back });
     }
@@ -134,7 +147,8 @@ async fn killed_while_it_moves_an_order_moves_once() {
         check(&shop, round, &bread).await;
     }
     let count = |what: Move| i64::try_from(rounds.iter().filter(|round| round.what == what).count()).unwrap();
-    let (sent, off, back) = (count(Move::Ship), count(Move::CancelLines), count(Move::ReceiveReturn));
+    let sent = count(Move::Ship) + count(Move::ShipAndCapture);
+    let (off, back) = (count(Move::CancelLines), count(Move::ReceiveReturn));
     let pieces = i64::from(PIECES);
     let level = shop.level(BREAD).await;
     assert_eq!(
@@ -180,6 +194,13 @@ async fn check(shop: &Shop, round: &Round, bread: &str) {
         let (units, refunded) = (order.lines[0].units, order.payment.amounts.refunded.amount());
         let done = match round.what {
             Move::Ship => (units.shipped, units.preparing, order.fulfilment) == (2, 0, Fulfilment::Partial),
+            Move::ShipAndCapture => {
+                let taken = order.totals.total.amount() - (total - total * 2 / i64::from(PIECES));
+                let captured = order.payment.amounts.captured.amount();
+                let sent = (units.shipped, units.preparing, order.fulfilment) == (2, 0, Fulfilment::Partial);
+                assert!(captured == 0 || captured == taken, "taken once: {captured}");
+                sent && captured == taken
+            }
             Move::CancelLines => {
                 let released: i64 = shop.released(round).await;
                 units.cancelled == 1 && refunded == total / i64::from(PIECES) && released == 1

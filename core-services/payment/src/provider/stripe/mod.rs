@@ -15,7 +15,7 @@ use bodega_platform::config::Secret;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
-use super::{Notice, Pay, Provider, ProviderError, Seen, SettlementLine, Shown, WebhookError};
+use super::{Notice, Pay, Provider, ProviderError, Seen, SettlementLine, Shown, Take, WebhookError};
 use crate::limits::{ANSWER_BYTES_MAX, SETTLEMENT_PAGE};
 
 /// The version of the API that this adapter was written against.
@@ -147,6 +147,8 @@ impl Provider for Stripe {
             ("amount", amount.as_str()),
             ("currency", currency.as_str()),
             ("capture_method", "manual"),
+            // Costs nothing where merchants want all of it at once, and lets others take theirs parcel by parcel.
+            ("payment_method_options[card][request_multicapture]", "if_available"),
             ("confirm", "true"),
             ("metadata[order_id]", order.as_str()),
             ("metadata[intent_id]", intent.as_str()),
@@ -159,11 +161,20 @@ impl Provider for Stripe {
         read_attempt(self.post(&path, &Self::pay_form(&pay), &pay.attempt.to_string()).await)
     }
 
-    async fn capture(&self, reference: &str, intent: IntentId, amount: Money) -> Result<Seen, ProviderError> {
+    async fn capture(&self, reference: &str, take: Take) -> Result<Seen, ProviderError> {
         let path = format!("v1/payment_intents/{reference}/capture");
-        let amount = amount.amount().to_string();
-        let form = [("amount_to_capture", amount.as_str()), ("expand[]", "latest_charge")];
-        read(&self.post(&path, &form, &format!("capture_{intent}")).await?)
+        let amount = take.amount.amount().to_string();
+        let mut form = vec![("amount_to_capture", amount.as_str()), ("expand[]", "latest_charge")];
+        if !take.last {
+            form.push(("final_capture", "false"));
+        }
+        read(&self.post(&path, &form, &format!("capture_{}_{}", take.intent, take.before)).await?)
+    }
+
+    async fn release(&self, reference: &str, intent: IntentId) -> Result<Seen, ProviderError> {
+        let path = format!("v1/payment_intents/{reference}/capture");
+        let form = [("amount_to_capture", "0"), ("final_capture", "true"), ("expand[]", "latest_charge")];
+        read(&self.post(&path, &form, &format!("release_{intent}")).await?)
     }
 
     async fn cancel(&self, reference: &str, intent: IntentId, again: u32) -> Result<Seen, ProviderError> {

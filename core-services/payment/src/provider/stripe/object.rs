@@ -1,6 +1,7 @@
 //! From the API's objects to observations: pure.
 
 use bodega_domain::{
+    Timestamp,
     id::IntentId,
     money::Currency,
     payment::{AttemptView, Observation},
@@ -37,6 +38,7 @@ fn payment_intent(object: &Value) -> Option<Seen> {
     // A charge is an id, or spelled out when that was asked for.
     let spelled_out = &object["latest_charge"];
     let charge = text(spelled_out).or_else(|| text(&spelled_out["id"]));
+    let card = &spelled_out["payment_method_details"]["card"];
     let declined = text(&object["last_payment_error"]["charge"]);
     let attempt = charge.map(|charge| {
         let view = match status {
@@ -61,6 +63,8 @@ fn payment_intent(object: &Value) -> Option<Seen> {
             cancelled: status == "canceled",
             disputed: 0,
             attempt,
+            in_parts: card["multicapture"]["status"] == "available",
+            capture_before: card["capture_before"].as_i64().map(moment),
         },
     })
 }
@@ -78,8 +82,14 @@ fn charge(object: &Value) -> Option<Seen> {
             cancelled: false,
             disputed: 0,
             attempt: None,
+            in_parts: false,
+            capture_before: None,
         },
     })
+}
+
+fn moment(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_ms(seconds.saturating_mul(1_000))
 }
 
 /// Whether a refund of the API is the one that we call `ours`, and money was or is being given back for it.
