@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
+/// In which a shopper of [`OpenShop::start_apart`] says its address.
+pub const ADDRESS_HEADER: &str = "x-test-address";
+
 /// Set to `cloudflare`, the suite talks to the storefront in workerd.
 const RUNTIME: &str = "BODEGA_TEST_RUNTIME";
 /// Set to anything, every service gets a database of its own.
@@ -40,7 +43,20 @@ impl OpenShop {
     /// # Panics
     /// When it does not open; the message carries the log of what did not.
     pub async fn start(edges: u16) -> Self {
-        let started = tokio::task::spawn_blocking(move || Self::start_blocking(edges)).await;
+        Self::start_with(edges, &[]).await
+    }
+
+    /// The same with a process for each of these services, and edges that believe a shopper's address in
+    /// [`ADDRESS_HEADER`].
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_apart(edges: u16, services: &'static [&'static str]) -> Self {
+        Self::start_with(edges, services).await
+    }
+
+    async fn start_with(edges: u16, services: &'static [&'static str]) -> Self {
+        let started = tokio::task::spawn_blocking(move || Self::start_blocking(edges, services)).await;
         match started {
             Ok(Ok(shop)) => shop,
             Ok(Err(error)) => panic!("the shop does not open: {error}"),
@@ -48,7 +64,7 @@ impl OpenShop {
         }
     }
 
-    fn start_blocking(edges: u16) -> Result<Self, StackError> {
+    fn start_blocking(edges: u16, services: &[&str]) -> Result<Self, StackError> {
         static SHOPS: AtomicU32 = AtomicU32::new(0);
         let parent = local_folder().join("test");
         sweep_abandoned(&parent);
@@ -69,6 +85,8 @@ impl OpenShop {
             demo: true,
             database_per_service: std::env::var_os(DATABASE_PER_SERVICE).is_some(),
             core_environment: Vec::new(),
+            service_per_process: services.iter().map(|name| (*name).to_owned()).collect(),
+            client_address_header: if services.is_empty() { String::new() } else { ADDRESS_HEADER.to_owned() },
         };
         let shop = Shop::start(&Tools::obtain(&silent)?, &Programs::built_in(&target_folder()), options, &())?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");

@@ -2,6 +2,7 @@
 
 use crate::tools::Tools;
 use crate::{Child, Launch, Signal, StackError, port};
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -82,16 +83,41 @@ impl Nats {
         }
     }
 
+    /// Starts it again with so many bytes for its streams: what does not fit is refused, as on a full disk. [`Self::restart`]
+    /// gives it all the room there is.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart_with_room(&mut self, bytes: u64) -> Result<(), StackError> {
+        self.kill();
+        let given = self.options.configuration.as_ref().map(std::fs::read_to_string).transpose();
+        let given = given.map_err(StackError::file("cannot read", &self.options.folder))?.unwrap_or_default();
+        let store = self.options.folder.join("jetstream");
+        let text = format!("{given}\njetstream {{ store_dir: \"{}\", max_file_store: {bytes} }}\n", store.display());
+        let file = self.options.folder.join("little-room.conf");
+        std::fs::write(&file, text).map_err(StackError::file("cannot write", &file))?;
+        self.run_with(&["--config".as_ref(), file.as_os_str()])
+    }
+
     fn run(&mut self) -> Result<(), StackError> {
+        let store = self.options.folder.join("jetstream");
+        let file = self.options.configuration.clone();
+        let mut arguments: Vec<&OsStr> = vec!["--jetstream".as_ref(), "--store_dir".as_ref(), store.as_os_str()];
+        if let Some(file) = &file {
+            arguments.extend(["--config".as_ref(), file.as_os_str()]);
+        }
+        self.run_with(&arguments)
+    }
+
+    fn run_with(&mut self, arguments: &[&OsStr]) -> Result<(), StackError> {
         let mut launch = Launch::new("nats-server", &self.program, &self.options.folder.join("nats.log"))
-            .args(["--addr", "127.0.0.1", "--port", &self.options.port.to_string(), "--jetstream", "--store_dir"])
-            .arg(self.options.folder.join("jetstream"))
+            .args(["--addr", "127.0.0.1", "--port", &self.options.port.to_string()])
             .folder(&self.options.folder);
+        for argument in arguments {
+            launch = launch.arg(argument);
+        }
         if let Some(monitor) = self.options.monitor_port {
             launch = launch.args(["--http_port", &monitor.to_string()]);
-        }
-        if let Some(file) = &self.options.configuration {
-            launch = launch.arg("--config").arg(file);
         }
         let mut child = launch.start()?;
         let port = self.options.port;

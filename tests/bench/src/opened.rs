@@ -69,6 +69,8 @@ impl Opened {
             demo: true,
             database_per_service: false,
             core_environment: Vec::new(),
+            service_per_process: Vec::new(),
+            client_address_header: String::new(),
         };
         let target = target_folder();
         let native = target.join(core.folder());

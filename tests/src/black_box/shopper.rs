@@ -55,6 +55,8 @@ pub struct Shopper {
     client: Client,
     edge: String,
     jar: Mutex<BTreeMap<String, String>>,
+    /// Where it comes from, for edges that believe that.
+    address: Option<String>,
 }
 
 impl Shopper {
@@ -65,14 +67,21 @@ impl Shopper {
     #[must_use]
     pub fn at(edge: &str) -> Self {
         let client = Client::builder().timeout(ANSWER_WITHIN).redirect(reqwest::redirect::Policy::none()).build();
-        Self { client: client.expect("an HTTP client"), edge: edge.to_owned(), jar: Mutex::default() }
+        Self { client: client.expect("an HTTP client"), edge: edge.to_owned(), jar: Mutex::default(), address: None }
+    }
+
+    /// From this address, at edges that believe it.
+    #[must_use]
+    pub fn from_address(self, address: &str) -> Self {
+        Self { address: Some(address.to_owned()), ..self }
     }
 
     /// The same jar at another edge; the jars go separate ways from here.
     #[must_use]
     pub fn moved_to(&self, edge: &str) -> Self {
         let jar = self.jar.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self { client: self.client.clone(), edge: edge.to_owned(), jar: Mutex::new(jar) }
+        let address = self.address.clone();
+        Self { client: self.client.clone(), edge: edge.to_owned(), jar: Mutex::new(jar), address }
     }
 
     /// Puts a cookie into the jar.
@@ -116,6 +125,9 @@ impl Shopper {
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if let Some(address) = &self.address {
+            request = request.header(super::ADDRESS_HEADER, address);
         }
         if let Some(body) = body {
             request = request.json(body);

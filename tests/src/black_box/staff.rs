@@ -31,6 +31,16 @@ impl Staff {
         Self { client, token }
     }
 
+    /// The same while the shop may be away.
+    pub async fn try_sign_in(shop: &OpenShop, email: &str) -> Option<Self> {
+        let login = shop.processes().logins().ok()?.into_iter().find(|login| login.email == email)?;
+        let client = Shopper::at(shop.gateway());
+        let body = json!({ "email": email, "password": login.password });
+        let session = client.try_send(Method::POST, "/api/v1/session", &[], Some(&body)).await.ok()?;
+        let token = session.json["token"].as_str()?.to_owned();
+        Some(Self { client, token })
+    }
+
     /// Sends a request in their name.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let bearer = format!("Bearer {}", self.token);
@@ -42,6 +52,23 @@ impl Staff {
         let bearer = format!("Bearer {}", self.token);
         let headers = [("authorization", bearer.as_str()), ("Idempotency-Key", key)];
         self.client.send(Method::POST, path, &headers, Some(body)).await
+    }
+
+    /// The same where a broken connection is an expected answer.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Answer, reqwest::Error> {
+        let bearer = format!("Bearer {}", self.token);
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend(key.map(|key| ("Idempotency-Key", key)));
+        self.client.try_send(method, path, &headers, body).await
     }
 
     /// `GET`

@@ -173,12 +173,12 @@ impl Files {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn edge(&mut self, number: u16, component: &Path) -> Result<PathBuf, StackError> {
+    pub fn edge(&mut self, number: u16, component: &Path, address_header: &str) -> Result<PathBuf, StackError> {
         let edge = edge_name(number);
         let mut text = format!(
             "# Written by `cargo xtask up` at every start: changes here are lost.\n\
              component = \"{component}\"\nbind = \"127.0.0.1:{bind}\"\ninternal_bind = \"127.0.0.1:{internal}\"\n\
-             data = \"{folder}/{edge}\"\naccess_log = \"-\"\n\n[variables]\n",
+             data = \"{folder}/{edge}\"\naccess_log = \"-\"\nclient_address_header = \"{address_header}\"\n\n[variables]\n",
             component = component.display(),
             bind = edge_port(&self.ports, &edge),
             internal = self.ports.edge_metrics.saturating_add(number - 1),

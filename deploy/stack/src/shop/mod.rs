@@ -1,6 +1,7 @@
 //! The whole shop on one machine: servers, core, payment simulator, mail catcher, edges. `cargo xtask up` runs one under `.local`,
 //! black-box tests run theirs in folders of their own.
 
+mod apart;
 pub mod bus;
 mod configuration;
 mod ports;
@@ -9,8 +10,10 @@ pub mod secrets;
 use crate::tools::Tools;
 use crate::{Child, Durability, Launch, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, Signal};
 use crate::{StackError, http_status};
+use apart::Apart;
 pub use configuration::{CLOUDFLARE_EDGE, Files};
 pub use ports::{DEFAULT_BASE, EDGES_MAX, Ports};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,6 +81,10 @@ pub struct ShopOptions {
     pub database_per_service: bool,
     /// Variables of the environment of `bodega serve`.
     pub core_environment: Vec<(String, String)>,
+    /// Services that run in a process each; none: all of them in one.
+    pub service_per_process: Vec<String>,
+    /// Header in which edges believe the shopper's address; empty: the connection's.
+    pub client_address_header: String,
 }
 
 /// Told what happens, for a progress display.
@@ -118,6 +125,7 @@ pub struct Shop {
     workerd: Option<Child>,
     edges: Vec<Option<Child>>,
     core: Option<Child>,
+    services: BTreeMap<String, Apart>,
     simulator: Option<Child>,
     mail_catcher: Option<Child>,
     redis: Redis,
@@ -148,6 +156,7 @@ impl Shop {
             workerd: None,
             edges: Vec::new(),
             core: None,
+            services: BTreeMap::new(),
             simulator: None,
             mail_catcher: None,
             redis,
@@ -166,7 +175,11 @@ impl Shop {
         shop.start_mail_catcher()?;
         progress.end("");
         progress.begin("starting the core");
-        shop.start_core()?;
+        if shop.options.service_per_process.is_empty() {
+            shop.start_core()?;
+        } else {
+            shop.start_services()?;
+        }
         progress.end("");
         if shop.options.demo {
             progress.begin("putting the demo shop in");
@@ -292,7 +305,8 @@ impl Shop {
     /// When it does not come up.
     pub fn start_edge(&mut self, number: u16) -> Result<(), StackError> {
         let component = self.programs.edge_component.clone();
-        let file = self.files.edge(number, &component)?;
+        let header = self.options.client_address_header.clone();
+        let file = self.files.edge(number, &component, &header)?;
         let launch = self.launch(&edge_name(number), &self.programs.edge_host).arg("--config").arg(file);
         let mut edge = launch.signals(Signal::Terminate, Signal::Terminate).start()?;
         let port = self.options.ports.edge.saturating_add(number - 1);

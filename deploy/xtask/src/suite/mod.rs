@@ -20,6 +20,12 @@ pub(crate) struct Flags {
     /// Go on after a suite that failed
     #[arg(long)]
     keep_going: bool,
+    /// With `faults`: only the storm, by the plan that follows from this seed
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// With `faults`: only the storm, for about so many minutes
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=600))]
+    minutes: Option<u32>,
 }
 
 /// A set of tests that is run together.
@@ -82,6 +88,12 @@ const SUITES: &[Suite] = &[
         run: shop::end_to_end,
     },
     Suite { name: "faults", about: "processes killed, words lost, ports taken", when: When::Usual, run: shop::faults },
+    Suite {
+        name: "storm",
+        about: "every process killed again and again while shoppers shop, then every law",
+        when: When::Usual,
+        run: shop::storm,
+    },
     Suite { name: "workerd", about: "the same against Cloudflare's workerd", when: When::Usual, run: shop::workerd },
     Suite {
         name: "browser",
@@ -119,6 +131,9 @@ fn help() -> String {
 /// `cargo xtask test`
 pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
     let chosen = choose(&flags.suites)?;
+    if flags.seed.is_some() || flags.minutes.is_some() {
+        return only_the_storm(flags);
+    }
     let steps = Steps::new();
     build::targets(&steps)?;
     let mut failed = Vec::new();
@@ -136,6 +151,24 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
         }
     }
     close(&steps, chosen.len(), &times, &failed)
+}
+
+/// A storm by itself: `cargo xtask test faults --seed N --minutes M`.
+fn only_the_storm(flags: &Flags) -> Result<(), Fault> {
+    let about_it = |name: &String| matches!(name.as_str(), "faults" | "storm");
+    if flags.suites.is_empty() || !flags.suites.iter().all(about_it) {
+        let text = "--seed and --minutes are for the storm: cargo xtask test faults --seed N --minutes M";
+        return Err(Fault::Plain(text.to_owned()));
+    }
+    let steps = Steps::new();
+    build::targets(&steps)?;
+    let settings = [
+        ("BODEGA_STORM_SEED", flags.seed.map(|seed| seed.to_string())),
+        ("BODEGA_STORM_MINUTES", flags.minutes.map(|minutes| minutes.to_string())),
+    ];
+    let settings: Vec<(&str, &str)> =
+        settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    shop::storm_with(&steps, &settings)
 }
 
 fn choose(names: &[String]) -> Result<Vec<&'static Suite>, Fault> {

@@ -36,6 +36,18 @@ pub(super) fn faults(steps: &Steps) -> Result<(), Fault> {
     black_box("faults", &[], &[])
 }
 
+/// Everything killed again and again while shoppers shop, and every law afterwards.
+pub(super) fn storm(steps: &Steps) -> Result<(), Fault> {
+    storm_with(steps, &[])
+}
+
+/// The same with these settings. What it tells of itself is shown.
+pub(super) fn storm_with(steps: &Steps, settings: &[(&str, &str)]) -> Result<(), Fault> {
+    build::shop(steps, true, false)?;
+    let arguments = ["test", "-p", "bodega-tests", "--features", "black-box", "--test", "storm", "--", "--nocapture"];
+    cargo::run(&arguments, settings)
+}
+
 /// The same as [`end_to_end`] against the storefront in workerd, some of [`faults`], and the tests under `tests/workerd`.
 pub(super) fn workerd(steps: &Steps) -> Result<(), Fault> {
     build::shop(steps, true, true)?;

@@ -51,6 +51,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
         demo: !flags.no_seed,
         database_per_service: false,
         core_environment: Vec::new(),
+        service_per_process: Vec::new(),
+        client_address_header: String::new(),
     };
     let mut shop = Shop::start(&tools, &programs, options, &steps)?;
     let logins = shop.logins()?;

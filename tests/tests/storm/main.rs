@@ -1,0 +1,247 @@
+//! The real stack, each service a process of its own, while shoppers shop and everything is killed, frozen, cut off, told
+//! twice and filled up by a plan that follows from a seed. Afterwards everything is read, and laws are laid beside it.
+//!
+//! `cargo xtask test faults --seed N --minutes M` runs it alone; `BODEGA_STORM_SEED` and `BODEGA_STORM_MINUTES` do the same.
+
+mod blows;
+mod laws;
+mod plan;
+mod shoppers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bodega_tests::black_box::{ADMIN, OpenShop, Shopper, Staff};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::RwLock;
+
+use crate::laws::{LAWS, Provider, lies};
+use crate::plan::{ARTICLES, KILLS_EACH_MIN, KILLS_MIN, Plan, Purchase, SERVICES, UNITS};
+use crate::shoppers::{Article, Told, come};
+
+/// The seed of the short storm of every run.
+const USUAL_SEED: u64 = 20_261_127;
+/// Shoppers at once.
+const SHOPPERS: usize = 8;
+/// How long it may take afterwards until nothing moves any more.
+const QUIET_WITHIN: Duration = Duration::from_secs(240);
+/// Between two looks whether anything moves.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// An account's token is good for ten minutes.
+const SIGN_IN_EVERY: Duration = Duration::from_secs(8 * 60);
+/// Minutes by which clocks are put forward afterwards: whoever has not paid has had time enough.
+const AFTERWARDS_MIN: i64 = 45;
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: a whole number, not `{text}`")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_storm_nothing_is_oversold_lost_or_charged_twice() {
+    let seed = setting("BODEGA_STORM_SEED").unwrap_or(USUAL_SEED);
+    let minutes = u32::try_from(setting("BODEGA_STORM_MINUTES").unwrap_or(0)).unwrap_or(u32::MAX);
+    let plan = Plan::new(seed, minutes);
+    let kills: u32 = plan.kills().values().sum();
+    eprintln!("storm: seed {seed}, plan {:016x}: {} blows with {kills} kills", plan.digest(), plan.blows.len());
+    let shop = Arc::new(OpenShop::start_apart(2, SERVICES).await);
+    let admin = Staff::sign_in(&shop, ADMIN).await;
+    let articles = Arc::new(scarce(&shop, &admin).await);
+    let told = storm(&shop, &articles, admin, &plan).await;
+    blows::calm(&shop, AFTERWARDS_MIN).await;
+    let mut connection = quiet(&shop).await;
+    report(&told, &mut connection).await;
+
+    let mut broken = lies(&told, &mut connection).await;
+    for law in LAWS {
+        broken.extend(law.broken(&mut connection).await);
+    }
+    let api_key = shop.processes().files().simulator_keys().expect("the provider's key").1;
+    broken.extend(Provider::look(&shop, &api_key).await.misfits(&mut connection).await);
+    assert!(broken.is_empty(), "seed {seed}: {} laws are broken:\n{}", broken.len(), broken.join("\n"));
+    // A law that cannot be broken proves nothing.
+    for law in LAWS {
+        assert!(law.is_seen_broken(&mut connection).await, "nobody sees it when it is broken: {}", law.name);
+    }
+    eprintln!("storm: {} laws hold, and each is seen when it is broken", LAWS.len());
+}
+
+/// Leaves so many units of some articles, so that everybody wants the same: half of them of one merchant.
+async fn scarce(shop: &OpenShop, admin: &Staff) -> Vec<Article> {
+    let levels = all_levels(admin).await;
+    let merchant = levels[0]["merchant"].clone();
+    let of_merchant = |article: &&(Value, Vec<Value>)| article.1[0]["merchant"] == merchant;
+    let all = on_shelves(&shop.shopper(0), &levels).await;
+    let (mine, others): (Vec<_>, Vec<_>) = all.iter().partition(of_merchant);
+    let chosen: Vec<&(Value, Vec<Value>)> =
+        mine.into_iter().take(ARTICLES / 2).chain(others.into_iter().take(ARTICLES - ARTICLES / 2)).collect();
+    assert_eq!(chosen.len(), ARTICLES, "articles of several merchants");
+    let mut articles = Vec::new();
+    for (sku, rows) in chosen {
+        let wanted = [UNITS / 2, UNITS - UNITS / 2].into_iter().chain(std::iter::repeat(0));
+        let adjustments: Vec<Value> = rows
+            .iter()
+            .zip(wanted)
+            .map(|(level, wanted)| {
+                let there = level["available"].as_i64().unwrap_or(0);
+                json!({"sku_no": level["sku_no"], "location": level["location"], "merchant": level["merchant"],
+                       "delta": wanted - there, "reason": "count",
+                       "reference": format!("storm:{}:{}", level["sku_no"], level["location"])})
+            })
+            .filter(|adjustment| adjustment["delta"] != 0)
+            .collect();
+        let body = json!({"adjustments": adjustments});
+        let counted = admin.send(Method::POST, "/api/v1/stock/adjustments", Some(&body)).await;
+        assert!((200..300).contains(&counted.status), "{}", counted.text);
+        articles.push(Article { sku: sku.as_str().expect("a SKU").to_owned() });
+    }
+    // Of one merchant money is taken as the goods leave, of all others at once.
+    let policy = json!({"merchant": merchant, "capture": "shipment"});
+    admin.send(Method::PUT, "/api/v1/payments/policies", Some(&policy)).await.expect(200);
+    articles
+}
+
+async fn all_levels(admin: &Staff) -> Vec<Value> {
+    let (mut levels, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = admin.get(&format!("/api/v1/stock?limit=100{cursor}")).await.expect(200);
+        levels.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return levels,
+        }
+    }
+}
+
+/// SKUs that can be bought, with their shelves.
+async fn on_shelves(shopper: &Shopper, levels: &[Value]) -> Vec<(Value, Vec<Value>)> {
+    let list = shopper.get("/api/v1/products?limit=50").await.expect(200);
+    let mut found = Vec::new();
+    for item in list["items"].as_array().into_iter().flatten() {
+        let slug = item["slug"].as_str().unwrap_or_default();
+        let product = shopper.get(&format!("/api/v1/products/{slug}")).await.expect(200);
+        let variants = product["variants"].as_array().cloned().unwrap_or_default();
+        let Some(variant) = variants.iter().find(|variant| variant["band"] == "in_stock") else { continue };
+        let rows: Vec<Value> = levels.iter().filter(|level| level["sku_no"] == variant["sku_no"]).cloned().collect();
+        if !rows.is_empty() {
+            found.push((variant["sku"].clone(), rows));
+        }
+    }
+    found
+}
+
+/// Shoppers shop until all blows have fallen.
+async fn storm(shop: &Arc<OpenShop>, articles: &Arc<Vec<Article>>, admin: Staff, plan: &Plan) -> Vec<Told> {
+    let queue: Arc<Mutex<VecDeque<(usize, Purchase)>>> =
+        Arc::new(Mutex::new(plan.purchases.iter().cloned().enumerate().collect()));
+    let staff = Arc::new(RwLock::new(Arc::new(admin)));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let workers: Vec<_> = (0..SHOPPERS)
+        .map(|_| {
+            let (shop, articles, queue) = (shop.clone(), articles.clone(), queue.clone());
+            let (staff, told) = (staff.clone(), told.clone());
+            tokio::spawn(async move {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((n, purchase)) = next else { return };
+                    let staff = staff.read().await.clone();
+                    let one = come(&shop, &articles, &staff, &purchase, n).await;
+                    told.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                }
+            })
+        })
+        .collect();
+    let signing_in = tokio::spawn(sign_in_again(shop.clone(), staff.clone()));
+    let killed = blows::fall(shop, plan).await;
+    // Nobody begins any more; whoever has begun goes on to the end.
+    queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    for worker in workers {
+        worker.await.expect("a shopper");
+    }
+    signing_in.abort();
+    eprintln!("storm: killed {killed:?}");
+    assert!(killed.values().all(|count| *count >= KILLS_EACH_MIN), "{killed:?}");
+    assert!(killed.values().sum::<u32>() >= KILLS_MIN, "{killed:?}");
+    Arc::try_unwrap(told).expect("all shoppers are home").into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn sign_in_again(shop: Arc<OpenShop>, staff: Arc<RwLock<Arc<Staff>>>) {
+    loop {
+        tokio::time::sleep(SIGN_IN_EVERY).await;
+        if let Some(again) = Staff::try_sign_in(&shop, ADMIN).await {
+            *staff.write().await = Arc::new(again);
+        }
+    }
+}
+
+/// What is not at rest: how much of which kind.
+const RESTLESS: &str = "select coalesce(string_agg(what || ' ' || count, ', '), '') from (
+        select 'sagas' as what, count(*) from \"order\".saga where step <> '\"settled\"' and not step ? 'ended'
+        union all select 'runs', count(*) from \"order\".run where way not in ('done', 'undone')
+        union all select 'jobs', count(*) from payment.job where kind <> 'poll'
+        union all select 'untold', count(*) from payment.intent where told_revision < revision
+        union all select 'holds', count(*) from inventory.hold where state = 0
+        union all select 'events', count(*) from \"order\".outbox o where published is null or (
+            subject ~ '^evt.order.v1.(placed|status_changed|shipped|delivered|lines_cancelled|return_changed)'
+            and not exists (select from notification.inbox i where i.event_id = o.id))
+        union all select 'other events', (select count(*) from inventory.outbox where published is null)
+                                       + (select count(*) from payment.outbox where published is null)) as restless
+     where count > 0";
+
+/// The same one by one, for whoever has to find out why.
+const RESTLESS_ONES: &str = "select format('%s %s %s due %s tries %s', order_id, kind, way, due, attempts)
+     from \"order\".run where way not in ('done', 'undone')
+     union all select format('%s saga %s due %s tries %s', order_id, step, due, attempts)
+     from \"order\".saga where step <> '\"settled\"' and not step ? 'ended'
+     union all select format('%s job %s due %s tries %s', intent, kind, due_at, tries) from payment.job";
+
+/// Waits until nothing is on its way any more.
+async fn quiet(shop: &OpenShop) -> PgConnection {
+    let url = shop.processes().postgres().url("bodega");
+    let mut connection = PgConnection::connect(&url).await.expect("the database");
+    let deadline = tokio::time::Instant::now() + QUIET_WITHIN;
+    loop {
+        blows::let_banks_speak(shop).await;
+        let restless: String =
+            sqlx::query_scalar(RESTLESS).fetch_one(&mut connection).await.expect("what is left to do");
+        if restless.is_empty() {
+            return connection;
+        }
+        if tokio::time::Instant::now() >= deadline {
+            let ones: Vec<String> =
+                sqlx::query_scalar(RESTLESS_ONES).fetch_all(&mut connection).await.unwrap_or_default();
+            panic!("it does not come to rest: {restless}\n{}", ones.join("\n"));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What came of the storm, for whoever watches it.
+async fn report(told: &[Told], connection: &mut PgConnection) {
+    let mut refused: BTreeMap<&str, u32> = BTreeMap::new();
+    told.iter().filter_map(|told| told.refused.as_deref()).for_each(|why| *refused.entry(why).or_default() += 1);
+    let confirmed = told.iter().filter(|told| !told.orders.is_empty()).count();
+    let open = told.iter().filter(|told| told.orders.is_empty() && told.refused.is_none()).count();
+    let orders: Vec<(String, i64)> =
+        sqlx::query_as("select status, count(*) from \"order\".orders group by 1 order by 2 desc")
+            .fetch_all(&mut *connection)
+            .await
+            .expect("orders");
+    eprintln!(
+        "storm: {} purchases: {confirmed} orders confirmed, refused {refused:?}, {open} never told; orders {orders:?}",
+        told.len()
+    );
+    let wishes = told.iter().fold(BTreeMap::new(), |mut wishes: BTreeMap<String, u32>, told| {
+        *wishes.entry(format!("{:?}", told.wish)).or_default() += 1;
+        wishes
+    });
+    eprintln!("storm: wishes {wishes:?}");
+    assert!(confirmed >= told.len() / 10, "hardly anybody could buy: a storm that proves nothing");
+}
+
+/// Whether somebody answers there.
+async fn answers(url: &str) -> bool {
+    Shopper::at(url).try_send(Method::GET, "/", &[], None).await.is_ok()
+}
