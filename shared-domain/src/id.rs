@@ -137,6 +137,8 @@ ids! {
     TransferId = "trf";
     /// An event in an outbox.
     EventId = "evt";
+    /// A note of staff on an order.
+    NoteId = "nte";
     /// A return of goods.
     ReturnId = "ret";
     /// Goods of an order that leave the house together.

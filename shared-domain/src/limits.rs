@@ -57,6 +57,10 @@ pub const PAYMENT_DEADLINE_CHALLENGE_MIN: i64 = 30;
 pub const PROVIDER_SILENCE_HOURS: i64 = 6;
 /// Days after the arrival of an order's last parcel for which its goods may be sent back; then it is completed.
 pub const RETURN_DAYS: i64 = 30;
+/// Notes of staff on one order.
+pub const NOTES_MAX: i64 = 100;
+/// Bytes of a note of staff on an order.
+pub const NOTE_BYTES_MAX: usize = 2_000;
 /// Days for which a guest's order link works.
 pub const ORDER_LINK_DAYS: i64 = 90;
 /// E-mails that may be told through an order link within [`LINK_WRONG_EMAILS_MIN`] before it listens no more.

@@ -8,6 +8,7 @@ pub mod cart;
 pub mod catalog;
 pub mod identity;
 pub mod inventory;
+pub mod note;
 pub mod notification;
 pub mod order;
 pub mod payment;

@@ -10,6 +10,7 @@
 //! | `order.v1.outcome` | edges | what became of an idempotency key |
 //! | `order.v1.{get,list,history}` | edges, gateway | reads |
 //! | `order.v1.mailing` | notification | whom to tell, and what |
+//! | `order.v1.{add_note,notes}` | gateway | what staff writes to each other |
 //! | `order.v1.{pay,cancel,return}` | edges, gateway | the shopper's commands |
 //! | `order.v1.{delivery,ship,track,deliver}` | gateway | where it goes, and that it went |
 //! | `order.v1.{returns,decide_return,receive_return}` | gateway | goods that come back |
@@ -23,7 +24,7 @@
 //! | `order.v1.payment_changed` | payment | facts of intents, in batches |
 //!
 //! It asks `inventory.v1.{hold,post,void,unpost,ship,unship,release,adjust,locations}`,
-//! `payment.v1.{open,state,capture,cancel,refund,attempt}` and `identity.v1.email_digest`, and tells
+//! `payment.v1.{open,state,capture,capture_parcel,call_off,cancel,refund,attempt}` and `identity.v1.email_digest`, and tells
 //! `evt.order.v1.{placed,status_changed,shipped,delivered,lines_cancelled,return_changed}`.
 
 mod attempts;
@@ -96,6 +97,8 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(orders.clone(), requests::read::list)
         .on(orders.clone(), requests::read::history)
         .on(orders.clone(), requests::read::mailing)
+        .on(orders.clone(), requests::notes::add)
+        .on(orders.clone(), requests::notes::list)
         .on(orders.clone(), requests::link::open_link)
         .on(orders.clone(), requests::link::renew_link)
         .on(orders.clone(), requests::link::cancel_by_link)

@@ -5,6 +5,7 @@ pub(crate) mod exceptions;
 pub(crate) mod forget;
 pub(crate) mod lines;
 pub(crate) mod link;
+pub(crate) mod notes;
 pub(crate) mod place;
 pub(crate) mod read;
 pub(crate) mod reinstate;

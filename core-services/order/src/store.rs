@@ -4,6 +4,7 @@
 pub(crate) mod exceptions;
 pub(crate) mod forget;
 pub(crate) mod link;
+pub(crate) mod notes;
 pub(crate) mod place;
 pub(crate) mod quotas;
 pub(crate) mod read;

@@ -160,6 +160,8 @@ pub const OPERATIONS: &[Operation] = &[
     edge("order.v1.place", Caller::Shopper, RateClass::Checkout, Idempotency::Key),
     edge("order.v1.renew_link", Caller::Shopper, RateClass::Write, Idempotency::None),
     edge("order.v1.return", Caller::Shopper, RateClass::Write, Idempotency::Key),
+    core("order.v1.add_note", Caller::Merchant, RateClass::Write, Idempotency::Key),
+    core("order.v1.notes", Caller::Merchant, RateClass::Read, Idempotency::Read),
     core("order.v1.close_exception", Caller::Admin, RateClass::Write, Idempotency::Natural),
     core("order.v1.exceptions", Caller::Admin, RateClass::Read, Idempotency::Read),
     core("order.v1.forget_contact", Caller::Admin, RateClass::Write, Idempotency::Natural),

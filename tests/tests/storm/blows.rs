@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use bodega_stack::Signal;
@@ -21,6 +22,9 @@ const NO_ROOM_BYTES: u64 = 64;
 const NO_ROOM_FOR: Duration = Duration::from_millis(1_500);
 /// How long webhooks are kept back.
 const KEPT_BACK_FOR: Duration = Duration::from_millis(800);
+/// How long a blow waits for an order at most.
+const AN_ORDER_WITHIN: Duration = Duration::from_millis(1_500);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Between two words about how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(20);
 
@@ -30,13 +34,18 @@ fn skew(minutes: i64) -> Vec<(String, String)> {
 }
 
 /// Lets all blows of a plan fall, one after the other, and gives how often each process was killed.
-pub(crate) async fn fall(shop: &Arc<OpenShop>, plan: &Plan) -> BTreeMap<&'static str, u32> {
+/// `confirmed` counts orders: a storm that lets nobody buy anything proves nothing, so each blow waits a moment for one.
+pub(crate) async fn fall(shop: &Arc<OpenShop>, plan: &Plan, confirmed: &AtomicU64) -> BTreeMap<&'static str, u32> {
     let mut killed: BTreeMap<&'static str, u32> = BTreeMap::new();
     let mut clocks: BTreeMap<&'static str, i64> = BTreeMap::new();
     let mut dice = Dice::new(plan.seed ^ 0x5EED);
     let (begun, mut told) = (Instant::now(), Instant::now());
     for (at, (pause, blow)) in plan.blows.iter().enumerate() {
+        let (before, waited) = (confirmed.load(SeqCst), Instant::now());
         sleep(Duration::from_millis(*pause)).await;
+        while confirmed.load(SeqCst) == before && waited.elapsed() < AN_ORDER_WITHIN {
+            sleep(LOOK_EVERY).await;
+        }
         match blow {
             Blow::Kill(names) => {
                 for name in kill(shop, names, &clocks).await {

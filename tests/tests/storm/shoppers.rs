@@ -1,5 +1,6 @@
 //! Shoppers who try until they are told something definite, and staff who send what was paid.
 
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bodega_tests::black_box::{Answer, OpenShop, Shopper, Staff, address, checkout_body};
@@ -12,7 +13,7 @@ use crate::plan::{Goods, Purchase, Wish};
 /// Between two tries of the same thing.
 const AGAIN_AFTER: Duration = Duration::from_millis(150);
 /// For how long one step is tried: longer than the shop is ever away.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An article that everybody wants.
 #[derive(Clone, Debug)]
@@ -99,11 +100,18 @@ fn settled(order: &Value) -> bool {
 }
 
 /// One purchase from the cart to its end, and what staff does with it.
-pub(crate) async fn come(shop: &OpenShop, articles: &[Article], staff: &Staff, purchase: &Purchase, n: usize) -> Told {
+pub(crate) async fn come(
+    shop: &OpenShop,
+    articles: &[Article],
+    staff: &Staff,
+    (n, purchase): (usize, &Purchase),
+    confirmed: &AtomicU64,
+) -> Told {
     // Everybody comes from somewhere else: limits are on one address, and this is a town.
     let from = format!("10.{}.{}.{}", n / 65_536 % 256, n / 256 % 256, n % 256);
     let shopper = shop.shopper(purchase.edge).from_address(&from);
     let told = buy(shop, articles, &shopper, purchase).await;
+    confirmed.fetch_add(u64::from(!told.orders.is_empty()), SeqCst);
     if let Some(id) = told.orders.first()
         && !matches!(purchase.wish, Wish::CallOff | Wish::GiveUp)
     {
@@ -112,7 +120,8 @@ pub(crate) async fn come(shop: &OpenShop, articles: &[Article], staff: &Staff, p
     told
 }
 
-async fn buy(shop: &OpenShop, articles: &[Article], shopper: &Shopper, purchase: &Purchase) -> Told {
+/// A purchase from the cart to its payment.
+pub(crate) async fn buy(shop: &OpenShop, articles: &[Article], shopper: &Shopper, purchase: &Purchase) -> Told {
     let mut told = Told::new(purchase);
     for (article, quantity) in &purchase.lines {
         let line = json!({"sku": articles[*article].sku, "quantity": quantity});

@@ -7,7 +7,7 @@ use axum::{
     Router,
     routing::{MethodFilter, on},
 };
-use bodega_domain::message::{catalog, identity, inventory, notification, order, payment, pricing, replicator};
+use bodega_domain::message::{catalog, identity, inventory, note, notification, order, payment, pricing, replicator};
 use bodega_platform::Context;
 
 use forward::{Forward, forward};
@@ -128,6 +128,8 @@ endpoints! {
     Post "/api/v1/orders/{order}/link" order::RenewLink [order: Path] "Makes a guest's link anew: every older one opens nothing";
     Post "/api/v1/orders/{order}/forget" order::ForgetContact [order: Path] "Forgets who has ordered: at once, or when the order has ended";
     Post "/api/v1/orders/{order}/reinstate" order::Reinstate [order: Path] "Makes an ended order again with its late money that waits: a new order with a fresh hold";
+    Get "/api/v1/orders/{order}/notes" note::Notes [order: Path] "Notes of staff on an order";
+    Post "/api/v1/orders/{order}/notes" note::AddNote [order: Path] "Adds a note, for staff only; it is never changed";
     Get "/api/v1/orders/{order}/delivery" order::Delivery [order: Path] "Where an order goes; who has asked is in its history";
     Post "/api/v1/orders/{order}/shipments" order::Ship [order: Path] "Goods of one merchant leave the house";
     Patch "/api/v1/orders/{order}/shipments/{shipment}" order::Track [order: Path, shipment: Path] "Says anew who carries a shipment and under which number";

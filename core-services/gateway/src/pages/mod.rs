@@ -14,6 +14,7 @@ mod home;
 mod late;
 mod layout;
 mod mails;
+mod notes;
 mod orders;
 mod pieces;
 mod plugins;
@@ -49,6 +50,7 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/orders/{order}"), read(desk, orders::show))
             .route(&at("/orders/{order}/reinstate"), write(desk, late::reinstate))
             .route(&at("/orders/{order}/call-off"), write(desk, calling_off::some))
+            .route(&at("/orders/{order}/notes"), write(desk, notes::add))
             .route(&at("/orders/{order}/address"), read(desk, address::show))
             .route(&at("/orders/{order}/ship"), write(desk, shipping::ship))
             .route(&at("/orders/{order}/shipments/{shipment}/track"), write(desk, shipping::track))

@@ -82,6 +82,7 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let history = visit.ask(History { order: id }).await?;
     // The books name other merchants' amounts.
     let transfers = if visit.is_admin() { Some(visit.ask(TransfersOf { order: id }).await) } else { None };
+    let notes = super::notes::about(&visit, id).await;
     let mails = if visit.is_admin() { Some(mails::about(&visit, id).await) } else { None };
     let body = html! {
         p.lead { (badge(order.status.as_str())) " placed " (time(order.placed_at)) }
@@ -94,6 +95,7 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
         (address::section(&visit, &order))
         (shipping::section(&visit, &order))
         (returns::section(&visit, &order))
+        (super::notes::section(&visit, id, notes.as_deref()))
         section aria-labelledby="story" { h2 id="story" { "What happened" } (timeline(&history)) }
         @if let Some(transfers) = &transfers {
             section aria-labelledby="books" {

@@ -26,6 +26,7 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     shoppers_have_no_desk(&shop).await;
     pages_hold_no_text_as_markup(&shop).await;
     a_merchant_sees_their_part_and_no_more(&shop).await;
+    a_note_is_for_colleagues(&shop).await;
     plugins::a_plugin_is_uploaded_used_and_stopped(&shop).await;
     tenants::no_page_of_a_merchant_tells_of_another(&shop).await;
     tenants::the_api_tells_a_merchant_of_their_part_and_no_more(&shop).await;
@@ -157,6 +158,27 @@ async fn a_merchant_sees_their_part_and_no_more(shop: &Shop) {
     let stolen =
         other.post("/merchant/products/odd", &[("seen", &seen), ("title", "Mine"), ("price.0.EUR", "1")]).await;
     assert_eq!(stolen.status, 403, "{}", stolen.body);
+}
+
+async fn a_note_is_for_colleagues(shop: &Shop) {
+    let path = format!("/merchant/orders/{}", shop.order);
+    let seller = Browser::signed_in(shop, "/merchant", MERCHANT).await;
+    let page = seller.get(&path).await;
+    assert!(page.body.contains("Nobody has written anything"), "{}", page.body);
+    let key = page.field("key");
+    let fields = [("key", key.as_str()), ("text", "Pack it <b>well</b>.")];
+    for _ in 0..2 {
+        let done = seller.post(&format!("{path}/notes"), &fields).await;
+        assert_eq!((done.status, done.location.as_str()), (303, path.as_str()), "{}", done.body);
+    }
+    let seen = seller.get(&path).await.body;
+    assert_eq!(seen.matches("Pack it &lt;b&gt;well&lt;/b&gt;.").count(), 1, "once, and no markup");
+    let empty = seller.post(&format!("{path}/notes"), &[("key", "k2"), ("text", " ")]).await;
+    assert!(empty.status == 422 && empty.body.contains("A note says something"), "{}", empty.body);
+    let other = Browser::signed_in(shop, "/merchant", OTHER_MERCHANT).await;
+    assert_eq!(other.post(&format!("{path}/notes"), &fields).await.status, 404);
+    let admin = Browser::signed_in(shop, "/admin", ADMIN).await;
+    assert!(admin.get(&format!("/admin/orders/{}", shop.order)).await.body.contains("Pack it"));
 }
 
 async fn a_form_from_elsewhere_changes_nothing(shop: &Shop) {

@@ -41,7 +41,9 @@ pub(crate) async fn remember(
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "insert into forgotten (order_id, who, asked, latest)
          select o.id, $3, $4, $5 from orders o join contact c on c.order_id = o.id
-         where (o.owner = $1 or o.id = $2) and num_nonnulls(c.email, c.name, c.shipping, c.billing) > 0 order by o.id
+         where (o.owner = $1 or o.id = $2)
+           and (num_nonnulls(c.email, c.name, c.shipping, c.billing) > 0
+                or exists (select from note n where n.order_id = o.id and n.text is not null)) order by o.id
          on conflict do nothing returning order_id",
     )
     .bind(which.owner())
@@ -76,6 +78,7 @@ pub(crate) async fn empty(
          emptied as (
              update contact c set email = null, name = null, shipping = null, billing = null
              from due where c.order_id = due.order_id),
+         unsaid as (update note n set text = null from due where n.order_id = due.order_id),
          done as (delete from forgotten f using due where f.order_id = due.order_id)
          select order_id, who from due",
     )

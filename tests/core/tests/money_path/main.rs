@@ -20,6 +20,7 @@ mod links;
 mod mails;
 mod misfits;
 mod moved;
+mod notes;
 mod pages;
 mod payment;
 mod personal;

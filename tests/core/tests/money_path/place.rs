@@ -4,7 +4,7 @@ use bodega_domain::{
     Code, Currency,
     message::{
         inventory::{Hold, HoldAsk, HoldLine, HoldState},
-        order::Outcome,
+        order::{Outcome, Place},
     },
     order::{OrderStatus, PaymentStatus},
     quote,
@@ -12,6 +12,7 @@ use bodega_domain::{
 use bodega_platform::sqlx;
 use bodega_test_core::{code, fields};
 use bodega_tests::eventually;
+use futures::stream::{self, StreamExt as _};
 
 use crate::shop::{BREAD, LAMP, ON_HAND, Shop, WATER, a_minute_ago, history};
 
@@ -162,6 +163,39 @@ async fn fifty_buyers_for_ten_units_are_ten_orders_and_forty_clear_answers() {
     assert!(answers.iter().filter(|a| a.is_err()).all(|a| code(a) == Some(Code::OutOfStock)));
     let level = shop.level(LAMP).await;
     assert_eq!((level.available, level.pending + level.posted, level.short), (0, 10, 0));
+    shop.close().await;
+}
+
+/// Buyers at the same moment, and as many as the bus carries at once.
+const RUSH: (usize, usize) = (2_000, 256);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_buyers_for_a_hundred_units_are_a_hundred_orders() {
+    let shop = Shop::open().await;
+    shop.count(LAMP, 1, -(ON_HAND - 70), "most").await.unwrap();
+    shop.count(LAMP, 2, -(ON_HAND - 30), "nearly all").await.unwrap();
+    let (buyers, at_once) = RUSH;
+    let shop_of = &shop;
+    let answers: Vec<_> = stream::iter(0..buyers)
+        .map(|n| async move {
+            let guest = shop_of.guest();
+            let quote = shop_of.quote(&guest, &[(LAMP, 1)]).await;
+            let place = Place { wait_ms: 0, ..shop_of.order(&quote, &format!("rush {n}"), "card_ok") };
+            (shop_of.place(&guest, place).await, guest)
+        })
+        .buffer_unordered(at_once)
+        .collect()
+        .await;
+    let sold: Vec<_> = answers.iter().filter_map(|(answer, guest)| Some((answer.as_ref().ok()?, guest))).collect();
+    assert_eq!(sold.len(), 100);
+    let refused = answers.iter().filter(|(answer, _)| answer.is_err());
+    assert!(refused.clone().all(|(answer, _)| code(answer) == Some(Code::OutOfStock)), "everybody is told why");
+    assert_eq!(refused.count(), buyers - 100);
+    for (order, guest) in sold {
+        shop.until_status(guest, order.id, OrderStatus::Paid).await;
+    }
+    let level = shop.level(LAMP).await;
+    assert_eq!((level.available, level.pending, level.posted, level.short), (0, 0, 100, 0));
     shop.close().await;
 }
 
