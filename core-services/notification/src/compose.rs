@@ -54,11 +54,16 @@ fn told(mail: &Mail, order: &OrderView) -> Option<Told> {
             ],
             true,
         ),
-        MailKind::Paid if !over && order.status != OrderStatus::AwaitingPayment => plain(
-            "Thank you for your order",
-            &[format!("Your order {number} is paid. We tell you when it is on its way.")],
-            true,
-        ),
+        MailKind::Paid if !over && order.status != OrderStatus::AwaitingPayment => {
+            let money = match order.payment.waiting() {
+                None => format!("Your order {number} is paid. We tell you when it is on its way."),
+                Some(waiting) => format!(
+                    "Your order {number} is confirmed. Your bank has set {waiting} aside, and is asked for it as the goods \
+                     leave. We tell you when they do."
+                ),
+            };
+            plain("Thank you for your order", &[money], true)
+        }
         MailKind::Cancelled if order.status == OrderStatus::Cancelled => {
             let money = if order.payment.amounts.captured.amount() > 0 {
                 format!("{} is on its way back to you.", order.payment.amounts.captured)

@@ -46,6 +46,18 @@ fn submit(shopper: &mut Client, id: &str, action: &str, fields: &[(&str, &str)])
 }
 
 #[test]
+fn money_that_the_bank_keeps_is_not_called_paid() {
+    let edge = Edge::stocked();
+    let (mut shopper, id) = bought(&edge);
+    assert!(page(&mut shopper, &id).contains("Thank you, it is paid"));
+    edge.core.take_as_goods_leave(&id);
+    let waits = page(&mut shopper, &id);
+    for words in ["Thank you, it is confirmed", "charged as the goods leave", "Taken when sent"] {
+        assert!(waits.contains(words), "{words}: {waits}");
+    }
+}
+
+#[test]
 fn the_page_says_where_everything_is() {
     let edge = Edge::stocked();
     let (mut shopper, id) = bought(&edge);

@@ -168,16 +168,12 @@ fn amounts(visit: &Visit, order: &OrderView) -> Markup {
 }
 
 /// What is still to be taken, and until when the bank keeps it.
-fn waiting(order: &OrderView) -> Markup {
-    html! {
-        @match order.payment.waiting() {
-            None => "nothing",
-            Some(waiting) => {
-                (waiting)
-                @if let Some(until) = order.payment.capture_before { ", kept by the bank until " (time(until)) }
-            }
-        }
-    }
+fn waiting(order: &OrderView) -> Option<Markup> {
+    let waiting = order.payment.waiting()?;
+    Some(html! {
+        (waiting)
+        @if let Some(until) = order.payment.capture_before { ", kept by the bank until " (time(until)) }
+    })
 }
 
 /// A merchant's amounts are the share of the own parts in the one payment.
@@ -188,16 +184,19 @@ fn state(visit: &Visit, order: &OrderView) -> Markup {
     } else {
         ["Authorised, your share", "Captured, your share", "Refunded, your share"]
     };
-    facts(vec![
+    let mut rows = vec![
         ("Payment", badge(&code(order.payment.status))),
         (authorised, html! { (amounts.authorised) }),
         (captured, html! { (amounts.captured) }),
         (refunded, html! { (amounts.refunded) }),
-        ("Taken as goods leave", waiting(order)),
+    ];
+    rows.extend(waiting(order).map(|waiting| ("Taken as goods leave", waiting)));
+    rows.extend([
         ("Fulfilment", html! { (plain(&code(order.fulfilment))) }),
         ("Returns", html! { (plain(&code(order.returns))) }),
         ("Id", html! { code { (order.id) } }),
-    ])
+    ]);
+    facts(rows)
 }
 
 fn timeline(history: &[HistoryEntry]) -> Markup {

@@ -31,8 +31,8 @@ const fn words(choice: LateMoney) -> &'static str {
 
 const fn taken(choice: CaptureAt) -> &'static str {
     match choice {
-        CaptureAt::Posting => "as soon as the goods are put aside",
-        CaptureAt::Shipment => "parcel by parcel, as the goods leave",
+        CaptureAt::Posting => "at once",
+        CaptureAt::Shipment => "as the goods leave",
     }
 }
 

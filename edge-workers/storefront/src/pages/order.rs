@@ -156,6 +156,12 @@ fn headline(order: &OrderView) -> (&'static str, &'static str, &'static str) {
             "Thank you. The payment is on its way",
             "The goods are put aside for you. This page looks again by itself.",
         ),
+        // Charged it is only as the goods leave, so it is not called paid before.
+        (OrderStatus::Paid, _) if order.payment.waiting().is_some() => (
+            "good",
+            "Thank you, it is confirmed",
+            "Your bank has set the money aside. It is charged as the goods leave.",
+        ),
         (OrderStatus::Paid, _) => ("good", "Thank you, it is paid", "We are packing it now."),
         (OrderStatus::InFulfilment, _) if order.fulfilment == Fulfilment::Partial => {
             ("good", "Part of it is on its way", "The rest follows.")

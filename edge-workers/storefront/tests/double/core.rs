@@ -57,6 +57,15 @@ impl Core {
         self.change(order.parse().unwrap(), change).unwrap();
     }
 
+    /// All of an order's money is taken only as its goods leave.
+    pub fn take_as_goods_leave(&self, order: &str) {
+        self.alter(order, |order| {
+            let (merchant, waiting) = (order.parts[0].merchant, order.totals.total);
+            let forgone = bodega_domain::Money::zero(waiting.currency());
+            order.payment.at_shipment = vec![bodega_domain::order::AtShipment { merchant, waiting, forgone }];
+        });
+    }
+
     /// A parcel leaves the shop.
     pub fn ship(&self, order: &str, sku: &str, pieces: u32) {
         self.alter(order, |order| life::ship(order, sku, pieces));
