@@ -37,7 +37,6 @@ fn skew(minutes: i64) -> Vec<(String, String)> {
 /// `confirmed` counts orders: a storm that lets nobody buy anything proves nothing, so each blow waits a moment for one.
 pub(crate) async fn fall(shop: &Arc<OpenShop>, plan: &Plan, confirmed: &AtomicU64) -> BTreeMap<&'static str, u32> {
     let mut killed: BTreeMap<&'static str, u32> = BTreeMap::new();
-    let mut clocks: BTreeMap<&'static str, i64> = BTreeMap::new();
     let mut dice = Dice::new(plan.seed ^ 0x5EED);
     let (begun, mut told) = (Instant::now(), Instant::now());
     for (at, (pause, blow)) in plan.blows.iter().enumerate() {
@@ -48,13 +47,13 @@ pub(crate) async fn fall(shop: &Arc<OpenShop>, plan: &Plan, confirmed: &AtomicU6
         }
         match blow {
             Blow::Kill(names) => {
-                for name in kill(shop, names, &clocks).await {
+                for name in kill(shop, names, &BTreeMap::new()).await {
                     *killed.entry(name).or_default() += 1;
                 }
             }
             Blow::Clock(name, minutes) => {
-                clocks.insert(name, *minutes);
-                for name in kill(shop, &[name], &clocks).await {
+                // Wrong until it is killed the next time.
+                for name in kill(shop, &[*name], &BTreeMap::from([(*name, *minutes)])).await {
                     *killed.entry(name).or_default() += 1;
                 }
             }

@@ -66,8 +66,8 @@ pub(crate) const LAWS: &[Law] = &[
     Law {
         name: "each order has come to rest",
         broken: "select format('%s is %s at %s', o.id, o.status, s.step) from \"order\".orders o
-                 join \"order\".saga s on s.order_id = o.id
-                 where not ((s.step = '\"settled\"' and o.status in ('paid', 'in_fulfilment', 'delivered', 'completed'))
+                 left join \"order\".saga s on s.order_id = o.id
+                 where s.step is null or not ((s.step = '\"settled\"' and o.status in ('paid', 'in_fulfilment', 'delivered', 'completed'))
                             or (s.step ? 'ended' and o.status in ('cancelled', 'expired')))
                  union all
                  select format('saga %s of %s is %s at step %s', kind, order_id, way, at) from \"order\".run
@@ -102,8 +102,8 @@ pub(crate) const LAWS: &[Law] = &[
     Law {
         name: "order totals are what was taken, waits, or was never wanted",
         broken: "select format('%s %s over %s: %s', o.id, o.status, o.total, array[i.captured, i.refunded, i.waiting, i.forgone])
-                 from \"order\".orders o join payment.intent i on i.order_id = o.id
-                 where case when o.status in ('cancelled', 'expired') then i.captured <> i.refunded
+                 from \"order\".orders o left join payment.intent i on i.order_id = o.id
+                 where i.id is null or case when o.status in ('cancelled', 'expired') then i.captured <> i.refunded
                             else i.captured + i.waiting + i.forgone <> o.total end",
         plant: "update \"order\".orders set total = total + 1
                 where id = (select order_id from payment.intent where captured > 0 limit 1)",
@@ -119,7 +119,8 @@ pub(crate) const LAWS: &[Law] = &[
         broken: "select format('%s: parts %s, payment %s', o.id, p.refunded, array[i.refunded, i.forgone])
                  from \"order\".orders o join payment.intent i on i.order_id = o.id
                  join (select order_id, sum(refunded) as refunded from \"order\".order_part group by 1) p on p.order_id = o.id
-                 where o.status not in ('cancelled', 'expired') and p.refunded > i.refunded + i.forgone",
+                 where o.status not in ('cancelled', 'expired')
+                   and (p.refunded > i.refunded + i.forgone or (i.at_shipment = '[]' and p.refunded <> i.refunded))",
         plant: "update \"order\".order_part set refunded = total where order_id =
                     (select o.id from \"order\".orders o where o.status in ('paid', 'in_fulfilment') and o.total > 0 limit 1)",
     },

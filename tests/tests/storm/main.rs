@@ -248,6 +248,10 @@ async fn report(told: &[Told], connection: &mut PgConnection) {
         wishes
     });
     eprintln!("storm: wishes {wishes:?}");
+    let lost =
+        told.iter().filter(|told| told.key.starts_with("storm") && told.orders.is_empty() && told.refused.is_none());
+    let came = told.iter().filter(|told| told.key.starts_with("storm")).count();
+    assert!(lost.count() * 2 <= came, "most shoppers were told nothing at all: a storm that proves little");
     let bought = told.iter().filter(|told| told.key.starts_with("storm") && !told.orders.is_empty()).count();
     assert!(bought >= BOUGHT_MIN, "hardly anybody could buy: a storm that proves nothing");
 }

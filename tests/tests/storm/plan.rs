@@ -33,6 +33,9 @@ pub(crate) const ARTICLES: usize = 6;
 pub(crate) const UNITS: i64 = 160;
 /// Minutes by which a clock goes wrong at most.
 const SKEW_MIN: u64 = 12;
+/// Whose clocks go wrong, and how often at least.
+const WITH_CLOCKS: [&str; 4] = ["order", "inventory", "payment", "pricing"];
+const CLOCKS_MIN: usize = 8;
 
 /// Numbers that follow from a seed (SplitMix64, Steele et al. 2014).
 #[derive(Clone, Debug)]
@@ -185,6 +188,12 @@ impl Plan {
                 blows.push((50 + dice.below(300), Self::other_blow(&mut dice)));
             }
         }
+        // Clocks go wrong both ways, all through the storm, whatever else the dice say.
+        for n in 0..CLOCKS_MIN {
+            let at = blows.len() * (2 * n + 1) / (2 * CLOCKS_MIN);
+            let pause = 50 + dice.below(300);
+            blows.insert(at, (pause, Self::clock(&mut dice, n % 2 == 0)));
+        }
         let count = PURCHASES_A_MINUTE * minutes.max(4);
         let purchases = (0..count).map(|n| Self::purchase(&mut dice, n)).collect();
         Self { seed, blows, purchases }
@@ -204,10 +213,15 @@ impl Plan {
             8..=9 => Blow::Webhooks,
             10 => Blow::FullQueue,
             _ => {
-                let minutes = i64::try_from(dice.below(2 * SKEW_MIN)).unwrap_or(0) - SKEW_MIN.cast_signed();
-                Blow::Clock(dice.pick(&["order", "inventory", "payment", "pricing"]), minutes)
+                let ahead = dice.chance(50);
+                Self::clock(dice, ahead)
             }
         }
+    }
+
+    fn clock(dice: &mut Dice, ahead: bool) -> Blow {
+        let minutes = 1 + i64::try_from(dice.below(SKEW_MIN)).unwrap_or(0);
+        Blow::Clock(dice.pick(&WITH_CLOCKS), if ahead { minutes } else { -minutes })
     }
 
     fn purchase(dice: &mut Dice, n: u32) -> Purchase {
@@ -269,5 +283,12 @@ fn a_seed_is_a_plan_that_kills_everybody_often_enough() {
         assert_eq!(kills.len(), SERVICES.len() + OTHERS.len());
         assert!(kills.values().all(|count| *count >= KILLS_EACH_MIN), "{kills:?}");
         assert!(kills.values().sum::<u32>() >= KILLS_MIN, "{kills:?}");
+        let clocks = plan.blows.iter().filter_map(|(_, blow)| match blow {
+            Blow::Clock(_, minutes) => Some(*minutes),
+            _ => None,
+        });
+        assert!(clocks.clone().filter(|minutes| *minutes > 0).count() >= CLOCKS_MIN / 2);
+        assert!(clocks.clone().filter(|minutes| *minutes < 0).count() >= CLOCKS_MIN / 2);
+        assert!(clocks.clone().all(|minutes| minutes != 0), "a clock that goes wrong is wrong");
     }
 }

@@ -115,7 +115,9 @@ async fn the_buyer_hears_of_each_step_once() {
         .fetch_all(&shop.core.pool("notification").await)
         .await
         .unwrap();
-    assert!(rows.iter().all(|row| !row.contains("ada") && !row.contains("Ada")), "rows name nobody: {rows:?}");
+    // Three letters alone stand in many an id.
+    let named = |row: &String| row.contains(BUYER) || row.contains("Ada ") || row.contains('🦀');
+    assert!(!rows.iter().any(named), "rows name nobody: {rows:?}");
     shop.close().await;
 }
 
