@@ -345,6 +345,11 @@ async fn pieces_are_called_off(shop: &Shop) {
         assert_eq!((subject, asked), ("order.v1.cancel", expected), "the same twice");
         assert!(said.starts_with("Called off: 3 pieces of order B-7."), "{said}");
     }
+    let form = [("key", "k2"), ("off.LAMP", "1"), ("refund", "3.50"), ("currency", "EUR"), ("reason", "other")];
+    let (_, _, asked) = desk.done(&path, &form).await;
+    assert_eq!(asked["refund"], json!({ "amount": 350, "currency": "EUR" }), "what staff says goes back");
+    let wrong = [("key", "k3"), ("off.LAMP", "1"), ("refund", "much"), ("currency", "EUR"), ("reason", "other")];
+    desk.refused(&path, &wrong, "/refund").await;
     let (status, _) = desk.send(&format!("/orders/{}/cancel", order_id()), &[("key", "k")]).await;
     assert!([404, 405].contains(&status), "the whole is for admins: {status}");
 }

@@ -13,6 +13,7 @@ use maud::{Markup, html};
 use super::{
     form::wrong,
     pieces::{self, Article, counted},
+    returns::{amount, refund_field},
     visit::{Done, Visit},
     words::plain,
 };
@@ -20,7 +21,7 @@ use super::{
 pub(super) fn section(visit: &Visit, order: &OrderView) -> Markup {
     let open: Vec<_> = pieces::open(order).into_values().flatten().collect();
     html! {
-        @if !open.is_empty() { (some_form(visit, order.id, &open)) }
+        @if !open.is_empty() { (some_form(visit, order, &open)) }
         @if visit.is_admin() && may_be_cancelled(order) { (whole_form(visit, order.id)) }
     }
 }
@@ -39,17 +40,19 @@ fn reason_field(id: &str) -> Markup {
     }
 }
 
-fn some_form(visit: &Visit, order: OrderId, open: &[Article<'_>]) -> Markup {
+fn some_form(visit: &Visit, order: &OrderView, open: &[Article<'_>]) -> Markup {
     html! {
         section aria-labelledby="off-some" {
             h2 id="off-some" { "Call off some pieces" }
-            form.sheet method="post" action=(visit.at(format_args!("/orders/{order}/call-off"))) {
+            form.sheet method="post" action=(visit.at(format_args!("/orders/{}/call-off", order.id))) {
                 input type="hidden" name="key" value=(visit.key());
                 @for article in open { (article.field("off", "off", 0)) }
+                (refund_field("off-refund", order.totals.total.currency()))
                 (reason_field("off-reason"))
                 p.fine {
-                    "What these pieces cost goes back, and the stock is free again. Shipping goes back when nothing of the order is \
-                     left. This cannot be taken back."
+                    "What these pieces cost goes back, and the stock is free again. Say another amount when some of it went back \
+                     before; then call off one merchant's pieces at a time. Shipping goes back when nothing of the order is left. \
+                     This cannot be taken back."
                 }
                 button.button.danger type="submit" { "Call these off" }
             }
@@ -80,7 +83,8 @@ pub(crate) async fn some(visit: Arc<Visit>) -> Result<Done, Failure> {
     }
     let what = counted(pieces.values());
     let lines = pieces.into_iter().collect();
-    let now = visit.ask(Cancel { order, key: form.key()?, lines, refund: None, reason: form.given("reason") }).await?;
+    let (key, refund, reason) = (form.key()?, amount(form)?, form.given("reason"));
+    let now = visit.ask(Cancel { order, key, lines, refund, reason }).await?;
     let said = match now.status {
         OrderStatus::Cancelled => format!("Nothing is left of order {}: it is cancelled.", now.number),
         _ => format!("Called off: {what} of order {}. What was paid for it goes back.", now.number),

@@ -121,6 +121,17 @@ fn decide_form(visit: &Visit, order: OrderId, asked: &ReturnView) -> Markup {
     }
 }
 
+/// Where staff may say what goes back.
+pub(super) fn refund_field(id: &str, currency: Currency) -> Markup {
+    html! {
+        div.field {
+            label for=(id) { "What goes back, " (currency) ", empty for what the pieces cost" }
+            input id=(id) name="refund" inputmode="decimal" autocomplete="off";
+            input type="hidden" name="currency" value=(currency);
+        }
+    }
+}
+
 fn receive_form(visit: &Visit, order: &OrderView, asked: &ReturnView) -> Markup {
     let form = asked.id.to_string();
     let currency = order.totals.total.currency();
@@ -128,7 +139,6 @@ fn receive_form(visit: &Visit, order: &OrderView, asked: &ReturnView) -> Markup 
         form.sheet method="post" action=(visit.at(format_args!("/orders/{}/returns/{}/receipt", order.id, asked.id))) {
             h4 { "The goods are here" }
             input type="hidden" name="key" value=(visit.key());
-            input type="hidden" name="currency" value=(currency);
             @for (sku, count) in &asked.lines {
                 fieldset {
                     legend { (count) " × " code { (sku) } }
@@ -138,10 +148,7 @@ fn receive_form(visit: &Visit, order: &OrderView, asked: &ReturnView) -> Markup 
                     }
                 }
             }
-            div.field {
-                label for={ "refund-" (form) } { "What goes back, " (currency) ", empty for what the pieces cost" }
-                input id={ "refund-" (form) } name="refund" inputmode="decimal" autocomplete="off";
-            }
+            (refund_field(&format!("refund-{form}"), currency))
             p.fine { "Together no more than was asked for; what did not come counts as not sent back. This cannot be taken back." }
             button.button type="submit" { "Take them in" }
         }
@@ -188,7 +195,8 @@ fn received(form: &Form) -> Result<Vec<Received>, Failure> {
     Ok(by_sku.into_iter().map(|(sku, (restock, write_off))| Received { sku, restock, write_off }).collect())
 }
 
-fn amount(form: &Form) -> Result<Option<Money>, Failure> {
+/// What goes back, where the form says so; the currency is the form's own.
+pub(super) fn amount(form: &Form) -> Result<Option<Money>, Failure> {
     let Some(text) = form.given("refund") else { return Ok(None) };
     let currency: Currency = form.parsed("currency", "A currency such as EUR.")?;
     let money = price(&text, currency).and_then(|minor| Money::new(minor, currency).ok());

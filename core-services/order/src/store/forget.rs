@@ -79,6 +79,8 @@ pub(crate) async fn empty(
              update contact c set email = null, name = null, shipping = null, billing = null
              from due where c.order_id = due.order_id),
          unsaid as (update note n set text = null from due where n.order_id = due.order_id),
+         unlabelled as (
+             update shipment s set carrier = null, tracking = null from due where s.order_id = due.order_id),
          done as (delete from forgotten f using due where f.order_id = due.order_id)
          select order_id, who from due",
     )

@@ -5,7 +5,7 @@ use bodega_domain::{
     id::OrderId,
     message::{
         note::{AddNote, Note, Notes},
-        order::ForgetContact,
+        order::{Deliver, ForgetContact},
     },
     order::OrderStatus,
     token::Role,
@@ -13,7 +13,7 @@ use bodega_domain::{
 use bodega_test_core::{code, fields};
 
 use crate::{
-    fulfilment::staff,
+    fulfilment::{parcel, staff},
     saga::account,
     shop::{BREAD, LAMP, Shop, history},
 };
@@ -75,5 +75,23 @@ async fn an_order_has_a_hundred_notes_at_most() {
     }
     assert_eq!(code(&shop.note(&bread, order, "one more", "Once more.").await), Some(Code::Conflict));
     assert_eq!(shop.core.ask_as(Some(&bread), Notes { order }).await.unwrap().len(), 100);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_staff_wrote_on_a_parcel_goes_with_the_buyer() {
+    let shop = Shop::open().await;
+    let (guest, bread) = (shop.guest(), staff(&shop, 1));
+    let admin = account(&shop, vec![Role::Admin], 9);
+    let order = shop.paid(&guest, &[(BREAD, 1)], "k").await.id;
+    let sent = shop.core.ask_as(Some(&bread), parcel(order, "p", &[])).await.unwrap();
+    assert!(sent.shipments[0].carrier.is_some() && sent.shipments[0].tracking.is_some());
+    assert!(!shop.core.ask_as(Some(&admin), ForgetContact { order }).await.unwrap().emptied, "it is on its way");
+    let kept = shop.get(&guest, order).await;
+    assert!(kept.shipments[0].tracking.is_some(), "the buyer follows it by its number");
+    shop.core.ask_as(Some(&bread), Deliver { order, shipment: sent.shipments[0].id }).await.unwrap();
+    assert!(shop.core.ask_as(Some(&admin), ForgetContact { order }).await.unwrap().emptied);
+    let parcel = &shop.get(&guest, order).await.shipments[0];
+    assert_eq!((&parcel.carrier, &parcel.tracking), (&None, &None));
     shop.close().await;
 }
