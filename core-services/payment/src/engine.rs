@@ -11,7 +11,7 @@ use bodega_domain::{
     Code, Failure, Timestamp,
     id::{IntentId, MerchantId, OrderId},
     ledger::MerchantShare,
-    message::payment::{CalledOff, IntentState, ParcelMoney, RefundAnswer},
+    message::payment::{CalledOff, CaptureParcel, IntentState, ParcelMoney, RefundAnswer},
 };
 use bodega_platform::{Context, TransactionError, Tx, halving, outbox};
 use tokio::sync::mpsc;
@@ -20,10 +20,7 @@ pub(crate) use open::Opening;
 
 use crate::{
     changes::{Changes, RawWebhook},
-    intent::{
-        AttemptAsk, Intent, Lesson, RefundAsk,
-        parcels::{Made, ParcelAsk},
-    },
+    intent::{AttemptAsk, Intent, Lesson, RefundAsk, parcels::Made},
     job::{Job, JobKind},
     limits::{JOB_LEASE_MS, TELL_AGAIN_MS},
     store::{self, records::KnownRefund},
@@ -39,7 +36,7 @@ pub(crate) enum Command {
     /// The order wants no payment any more.
     Close(OrderId),
     /// Goods are leaving, and their money is taken with them.
-    CaptureParcel(OrderId, ParcelAsk),
+    CaptureParcel(CaptureParcel),
     /// Goods that had not left are called off; without a part all of the order.
     CallOff(OrderId, Option<CalledOff>, RefundAsk),
     /// The shopper tries again.
@@ -218,7 +215,7 @@ impl Work {
                 Command::Learn { target: Target::Nothing, .. } => {}
                 Command::Capture(order)
                 | Command::Close(order)
-                | Command::CaptureParcel(order, _)
+                | Command::CaptureParcel(CaptureParcel { order, .. })
                 | Command::CallOff(order, ..)
                 | Command::Attempt(order, _)
                 | Command::Refund(order, _) => orders.push(*order),
@@ -286,7 +283,7 @@ impl Work {
             Command::Learn { target, .. } => self.intent_of(target),
             Command::Capture(order)
             | Command::Close(order)
-            | Command::CaptureParcel(order, _)
+            | Command::CaptureParcel(CaptureParcel { order, .. })
             | Command::CallOff(order, ..)
             | Command::Attempt(order, _)
             | Command::Refund(order, _) => self.by_order.get(order).copied(),
@@ -316,7 +313,7 @@ impl Work {
                 intent.capture(put_off, now, &mut self.changes);
                 Ok(Reply::Done)
             }
-            Command::CaptureParcel(_, ask) => {
+            Command::CaptureParcel(ask) => {
                 let made = self.made.entry(intent.id).or_default();
                 intent.capture_parcel(ask, made, now, &mut self.changes).map(Reply::Parcel)
             }

@@ -27,10 +27,11 @@ fn merchant(n: u128) -> MerchantId {
 }
 
 impl World {
-    async fn let_wait(&self, merchants: &[u128]) {
+    /// From now on these merchants' money is taken then.
+    async fn take(&self, capture: CaptureAt, merchants: &[u128]) {
         for n in merchants {
-            let policy = SetPolicy { merchant: merchant(*n), late_money: None, capture: Some(CaptureAt::Shipment) };
-            assert_eq!(self.core.ask(policy).await.unwrap().capture, CaptureAt::Shipment);
+            let policy = SetPolicy { merchant: merchant(*n), late_money: None, capture: Some(capture) };
+            assert_eq!(self.core.ask(policy).await.unwrap().capture, capture);
         }
     }
 
@@ -87,7 +88,7 @@ fn stands(state: &IntentState) -> (i64, i64, i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_parcel_takes_its_own_and_its_merchant_is_credited_with_it() {
     let world = World::open().await;
-    world.let_wait(&[1, 2]).await;
+    world.take(CaptureAt::Shipment, &[1, 2]).await;
     let order = world.claimed("card_ok").await;
     let state = world.until_heard(order).await;
     assert_eq!((state.status, stands(&state)), (PaymentStatus::Authorised, (0, WHOLE, 0)));
@@ -120,7 +121,7 @@ async fn each_parcel_takes_its_own_and_its_merchant_is_credited_with_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_wait_is_paid_at_once_and_the_order_goes_on() {
     let world = World::open().await;
-    world.let_wait(&[2]).await;
+    world.take(CaptureAt::Shipment, &[2]).await;
     let order = world.claimed("card_ok").await;
     let state = world.until_status(order, PaymentStatus::PartiallyCaptured).await;
     assert_eq!((stands(&state), state.due()), ((FIRST, SECOND, 0), FIRST));
@@ -137,7 +138,7 @@ async fn who_does_not_wait_is_paid_at_once_and_the_order_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_never_leaves_is_not_taken_and_what_was_taken_goes_back() {
     let world = World::open().await;
-    world.let_wait(&[1, 2]).await;
+    world.take(CaptureAt::Shipment, &[1, 2]).await;
     let order = world.claimed("card_ok").await;
     assert_eq!(world.sent(order, 2, 350, false, "a").await, ParcelMoney::Taken);
     assert_eq!(world.call_off(order, Some((2, 200, false)), "off").await.amount, eur(0));
@@ -169,7 +170,7 @@ async fn what_never_leaves_is_not_taken_and_what_was_taken_goes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_called_off_lets_the_bank_keep_its_money() {
     let world = World::open().await;
-    world.let_wait(&[1, 2]).await;
+    world.take(CaptureAt::Shipment, &[1, 2]).await;
     let order = world.claimed("card_ok").await;
     assert_eq!(world.call_off(order, None, "cancel").await.amount, eur(0));
     world.call_off(order, None, "cancel").await;
@@ -179,11 +180,7 @@ async fn an_order_that_is_called_off_lets_the_bank_keep_its_money() {
     assert_eq!(world.sent(order, 1, 1, false, "late").await, ParcelMoney::Refused);
 
     // With money of those who did not wait it goes back, and the rest is released.
-    world
-        .core
-        .ask(SetPolicy { merchant: merchant(1), late_money: None, capture: Some(CaptureAt::Posting) })
-        .await
-        .unwrap();
+    world.take(CaptureAt::Posting, &[1]).await;
     let mixed = world.claimed("card_ok").await;
     world.until_status(mixed, PaymentStatus::PartiallyCaptured).await;
     assert_eq!(world.call_off(mixed, None, "cancel").await.amount, eur(FIRST));
@@ -196,7 +193,7 @@ async fn an_order_that_is_called_off_lets_the_bank_keep_its_money() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bank_that_hands_nothing_over_is_told_parcel_by_parcel_and_money_waits_on() {
     let world = World::open().await;
-    world.let_wait(&[1, 2]).await;
+    world.take(CaptureAt::Shipment, &[1, 2]).await;
     let order = world.claimed("card_capture_fails").await;
     assert_eq!(world.sent(order, 1, 100, false, "a").await, ParcelMoney::Refused);
     assert_eq!(world.parcel(order, 1, 100, false, "a").await, ParcelMoney::Refused, "this parcel stays here");
@@ -204,20 +201,31 @@ async fn a_bank_that_hands_nothing_over_is_told_parcel_by_parcel_and_money_waits
     assert_eq!((state.capture_failed, stands(&state)), (false, (0, WHOLE, 0)), "the order goes on");
 
     // Who would have been paid at once: the payment has failed, as without any waiting.
-    world
-        .core
-        .ask(SetPolicy { merchant: merchant(1), late_money: None, capture: Some(CaptureAt::Posting) })
-        .await
-        .unwrap();
+    world.take(CaptureAt::Posting, &[1]).await;
     let mixed = world.claimed("card_capture_fails").await;
     let state = world.until(mixed, "the capture to fail", |state| state.capture_failed).await;
     assert!(state.at_shipment.is_empty() && state.due() == WHOLE, "{state:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_last_parcel_that_is_refused_and_called_off_lets_go_of_the_rest() {
+    let world = World::open().await;
+    world.take(CaptureAt::Shipment, &[1, 2]).await;
+    let order = world.claimed("card_ok").await;
+    assert_eq!(world.sent(order, 1, FIRST, true, "a").await, ParcelMoney::Taken);
+    world.control("faults", json!({"operation": "capture", "mode": "refuse", "status": 402, "count": 1})).await;
+    assert_eq!(world.sent(order, 2, SECOND, true, "b").await, ParcelMoney::Refused);
+    assert_eq!(world.at_provider(order).await, ("requires_capture".to_owned(), FIRST, SECOND));
+    assert_eq!(world.call_off(order, Some((2, SECOND, true)), "off").await.amount, eur(0));
+    world.until_idle().await;
+    assert_eq!(world.at_provider(order).await, ("succeeded".to_owned(), FIRST, 0));
+    assert_eq!(stands(&world.state(order).await), (FIRST, 0, SECOND));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_card_that_can_be_charged_once_is_charged_with_the_first_parcel() {
     let world = World::open().await;
-    world.let_wait(&[1, 2]).await;
+    world.take(CaptureAt::Shipment, &[1, 2]).await;
     let order = world.claimed("card_one_capture").await;
     assert_eq!(world.sent(order, 2, 10, false, "a").await, ParcelMoney::Taken);
     assert_eq!(world.at_provider(order).await, ("succeeded".to_owned(), WHOLE, 0));
@@ -228,11 +236,7 @@ async fn a_card_that_can_be_charged_once_is_charged_with_the_first_parcel() {
     world.until(order, "the money to be back", |state| state.amounts.refunded == eur(150)).await;
 
     // Beside somebody who does not wait there is no second charge: all of it at once.
-    world
-        .core
-        .ask(SetPolicy { merchant: merchant(1), late_money: None, capture: Some(CaptureAt::Posting) })
-        .await
-        .unwrap();
+    world.take(CaptureAt::Posting, &[1]).await;
     let mixed = world.claimed("card_one_capture").await;
     world.until_status(mixed, PaymentStatus::Captured).await;
 }
@@ -240,7 +244,7 @@ async fn a_card_that_can_be_charged_once_is_charged_with_the_first_parcel() {
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_is_told_before_the_bank_lets_go_and_when_it_has() {
     let mut world = World::open().await;
-    world.let_wait(&[1, 2]).await;
+    world.take(CaptureAt::Shipment, &[1, 2]).await;
     let order = world.claimed("card_ok").await;
     let (id, pool) = (world.reference(order).await, world.pool().await);
     sqlx::query("update intent set capture_before = now() + interval '3 hours'").execute(&pool).await.unwrap();

@@ -314,85 +314,68 @@ pub struct CloseException {
     pub exception: String,
 }
 
-/// What becomes of money that comes when its order has expired or was cancelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LateMoney {
-    /// It goes back at once, in full.
-    #[default]
-    #[serde(rename = "refund")]
-    Refund,
-    /// It waits for 24 hours and goes back then, unless the order is made again with it.
-    #[serde(rename = "hold_24h")]
-    Hold24h,
-}
-
-impl LateMoney {
-    /// Every choice, as it is written.
-    pub const ALL: [(LateMoney, &'static str); 2] = [(LateMoney::Refund, "refund"), (LateMoney::Hold24h, "hold_24h")];
-
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        let [(_, refund), (_, hold)] = Self::ALL;
-        match self {
-            LateMoney::Refund => refund,
-            LateMoney::Hold24h => hold,
+/// A choice among a few words, each written as it is stored and sent; the first one holds until somebody chooses.
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident {
+        $(#[$first_doc:meta])* $first:ident = $first_word:literal,
+        $($(#[$choice_doc:meta])* $choice:ident = $word:literal,)*
+    })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name {
+            $(#[$first_doc])*
+            #[default]
+            #[serde(rename = $first_word)]
+            $first,
+            $($(#[$choice_doc])* #[serde(rename = $word)] $choice,)*
         }
-    }
-}
 
-impl core::str::FromStr for LateMoney {
-    type Err = UnknownLateMoney;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|(_, name)| *name == text);
-        known.map(|(choice, _)| choice).ok_or(UnknownLateMoney)
-    }
-}
+        impl $name {
+            /// Every choice, as it is written.
+            pub const ALL: &[($name, &'static str)] = &[($name::$first, $first_word), $(($name::$choice, $word),)*];
 
-/// A word that is no [`LateMoney`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("one of refund, hold_24h")]
-pub struct UnknownLateMoney;
-
-/// When money is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CaptureAt {
-    /// As soon as the stock is posted.
-    #[default]
-    Posting,
-    /// Parcel by parcel, as the goods leave: until then it is only authorised, for as long as the provider keeps that.
-    Shipment,
-}
-
-impl CaptureAt {
-    /// Every choice, as it is written.
-    pub const ALL: [(CaptureAt, &'static str); 2] =
-        [(CaptureAt::Posting, "posting"), (CaptureAt::Shipment, "shipment")];
-
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        let [(_, posting), (_, shipment)] = Self::ALL;
-        match self {
-            CaptureAt::Posting => posting,
-            CaptureAt::Shipment => shipment,
+            /// As it is written.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $name::$first => $first_word,
+                    $($name::$choice => $word,)*
+                }
+            }
         }
-    }
+
+        impl core::str::FromStr for $name {
+            type Err = UnknownChoice;
+            fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+                let known = Self::ALL.iter().find(|(_, word)| *word == text);
+                known.map(|(choice, _)| *choice).ok_or(UnknownChoice)
+            }
+        }
+    )*};
 }
 
-impl core::str::FromStr for CaptureAt {
-    type Err = UnknownCaptureAt;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|(_, name)| *name == text);
-        known.map(|(choice, _)| choice).ok_or(UnknownCaptureAt)
-    }
-}
-
-/// A word that is no [`CaptureAt`].
+/// A word that is none of the choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("one of posting, shipment")]
-pub struct UnknownCaptureAt;
+#[error("none of the choices")]
+pub struct UnknownChoice;
+
+choices! {
+    /// What becomes of money that comes when its order has expired or was cancelled.
+    LateMoney {
+        /// It goes back at once, in full.
+        Refund = "refund",
+        /// It waits for 24 hours and goes back then, unless the order is made again with it.
+        Hold24h = "hold_24h",
+    }
+
+    /// When money is taken.
+    CaptureAt {
+        /// As soon as the stock is posted.
+        Posting = "posting",
+        /// Parcel by parcel, as the goods leave: until then it is only authorised, for as long as the provider keeps that.
+        Shipment = "shipment",
+    }
+}
 
 /// What merchants want done with money; those that never said so have the default. Merchants see their own, admins all
 /// that were ever set.

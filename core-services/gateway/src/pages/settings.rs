@@ -146,13 +146,13 @@ fn choices(id: &str, capture: CaptureAt, now: LateMoney) -> Markup {
         div.field {
             label for=(taking) { "Money is taken" }
             select id=(taking) name="capture" {
-                @for (choice, name) in CaptureAt::ALL { option value=(name) selected[choice == capture] { (taken(choice)) } }
+                @for &(choice, name) in CaptureAt::ALL { option value=(name) selected[choice == capture] { (taken(choice)) } }
             }
         }
         div.field {
             label for=(id) { "Late money" }
             select id=(id) name="late_money" {
-                @for (choice, name) in LateMoney::ALL { option value=(name) selected[choice == now] { (words(choice)) } }
+                @for &(choice, name) in LateMoney::ALL { option value=(name) selected[choice == now] { (words(choice)) } }
             }
         }
     }

@@ -84,32 +84,21 @@ impl Work {
             }
             return self.refund(intent, ask, now);
         };
-        let mut made = self.made.get(&intent.id).cloned().unwrap_or_default();
-        let done = Intent::forgone(&ask.key, &made);
-        // Decided on a copy: what cannot go back leaves everything as it is.
-        let mut changes = self.changes.clone();
-        let of_cost = if done > 0 {
-            done.min(off.amount.amount())
-        } else {
-            intent.forgo(off, &ask.key, &mut made, now, &mut changes)
-        };
+        let made = self.made.entry(intent.id).or_default();
+        let done = made.given_up_under(&ask.key);
+        let of_cost = if done > 0 { done.min(off.amount.amount()) } else { intent.could_forgo(off, made) };
         let back = Money::new(off.amount.amount() - of_cost, intent.amount.currency()).unwrap_or(zero);
-        std::mem::swap(&mut self.changes, &mut changes);
+        // Before anything is given up: what cannot go back leaves everything as it is.
         let answer = if back.amount() > 0 {
-            self.refund(intent, &RefundAsk { amount: Some(back), ..ask.clone() }, now)
+            self.refund(intent, &RefundAsk { amount: Some(back), ..ask.clone() }, now)?
         } else {
-            Ok(RefundAnswer { refund: ask.id, amount: zero })
+            RefundAnswer { refund: ask.id, amount: zero }
         };
-        match answer {
-            Ok(answer) => {
-                self.made.insert(intent.id, made);
-                Ok(answer)
-            }
-            Err(failure) => {
-                self.changes = changes;
-                Err(failure)
-            }
+        if done == 0 {
+            let made = self.made.entry(intent.id).or_default();
+            intent.forgo(off, &ask.key, made, now, &mut self.changes);
         }
+        Ok(answer)
     }
 
     /// Late money goes back in the transaction that learned of it, unless its merchants want it to wait.

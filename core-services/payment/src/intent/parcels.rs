@@ -9,7 +9,7 @@ use bodega_domain::{
     failure::Validation,
     id::{IntentId, MerchantId},
     ledger::MerchantShare,
-    message::payment::{CalledOff, ParcelMoney},
+    message::payment::{CalledOff, CaptureParcel, ParcelMoney},
     money::Money,
     order::AtShipment,
 };
@@ -121,6 +121,12 @@ impl Made {
         }
     }
 
+    /// What has been given up under this key.
+    pub(crate) fn given_up_under(&self, key: &str) -> i64 {
+        let own = |part: &&Part| part.key == key && part.state == PartState::Forgone;
+        self.parts.iter().filter(own).map(|part| part.share.total()).sum()
+    }
+
     fn forgone_of(&self, merchant: MerchantId) -> i64 {
         let own = |part: &&Part| part.share.merchant == merchant && part.state == PartState::Forgone;
         self.parts.iter().filter(own).map(|part| part.share.total()).sum()
@@ -158,15 +164,6 @@ impl Made {
         let keys: std::collections::BTreeSet<&str> = self.parts.iter().map(|part| part.key.as_str()).collect();
         keys.len()
     }
-}
-
-/// A parcel's money that is asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct ParcelAsk {
-    pub(crate) merchant: MerchantId,
-    pub(crate) amount: Money,
-    pub(crate) last: bool,
-    pub(crate) key: String,
 }
 
 impl Intent {
@@ -222,7 +219,7 @@ impl Intent {
     /// `validation_failed` for another currency.
     pub(crate) fn capture_parcel(
         &mut self,
-        ask: &ParcelAsk,
+        ask: &CaptureParcel,
         made: &mut Made,
         now: Timestamp,
         changes: &mut Changes,
@@ -268,31 +265,21 @@ impl Intent {
         Ok(ParcelMoney::Pending)
     }
 
-    /// Gives up what waits for these goods, and gives how much of their cost that was: the rest was taken and has to go back.
-    pub(crate) fn forgo(
-        &mut self,
-        off: CalledOff,
-        key: &str,
-        made: &mut Made,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) -> i64 {
+    /// How much of what these goods cost still waits: the rest was taken and has to go back.
+    pub(crate) fn could_forgo(&self, off: CalledOff, made: &Made) -> i64 {
+        if self.waits_for(off.merchant) { off.amount.amount().min(made.rest_of(off.merchant).total()) } else { 0 }
+    }
+
+    /// Gives up what waits for these goods.
+    pub(crate) fn forgo(&mut self, off: CalledOff, key: &str, made: &mut Made, now: Timestamp, changes: &mut Changes) {
         if !self.waits_for(off.merchant) {
-            return 0;
+            return;
         }
         let mut rest = made.rest_of(off.merchant);
-        let of_cost = off.amount.amount().min(rest.total());
-        let amount = if off.last { rest.total() } else { of_cost };
+        let amount = if off.last { rest.total() } else { off.amount.amount().min(rest.total()) };
         made.push(self, key, rest.split_off(amount, self.amount.currency()), PartState::Forgone, changes);
         self.recount(made);
         self.let_go(now, changes);
-        of_cost
-    }
-
-    /// What has been given up under this key.
-    pub(crate) fn forgone(key: &str, made: &Made) -> i64 {
-        let own = |part: &&Part| part.key == key && part.state == PartState::Forgone;
-        made.parts.iter().filter(own).map(|part| part.share.total()).sum()
     }
 
     /// Gives up all that waits: the order has ended.
@@ -332,6 +319,8 @@ impl Intent {
             self.parcels = Parcels { in_parts, capture_before, ..Parcels::default() };
         } else {
             self.parcels.waiting += missing;
+            // The refused part would have released the rest with it.
+            self.parcels.released = false;
         }
         failed
     }

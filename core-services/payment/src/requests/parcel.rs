@@ -15,7 +15,7 @@ use super::name;
 use crate::{
     State,
     engine::{Command, Reply},
-    intent::{RefundAsk, parcels::ParcelAsk},
+    intent::RefundAsk,
 };
 
 pub(crate) async fn capture_parcel(
@@ -26,8 +26,7 @@ pub(crate) async fn capture_parcel(
     let mut validation = Validation::new();
     name(&mut validation, "/key", &request.key);
     validation.finish()?;
-    let CaptureParcel { order, merchant, amount, last, key } = request;
-    match state.command(Command::CaptureParcel(order, ParcelAsk { merchant, amount, last, key })).await? {
+    match state.command(Command::CaptureParcel(request)).await? {
         Reply::Parcel(money) => Ok(money),
         Reply::State(_) | Reply::Refund(_) | Reply::Done => Err(Failure::internal()),
     }
