@@ -43,7 +43,7 @@ impl OpenShop {
     /// # Panics
     /// When it does not open; the message carries the log of what did not.
     pub async fn start(edges: u16) -> Self {
-        Self::start_with(edges, &[]).await
+        Self::start_apart(edges, &[]).await
     }
 
     /// The same with a process for each of these services, and edges that believe a shopper's address in
@@ -52,10 +52,6 @@ impl OpenShop {
     /// # Panics
     /// As [`Self::start`].
     pub async fn start_apart(edges: u16, services: &'static [&'static str]) -> Self {
-        Self::start_with(edges, services).await
-    }
-
-    async fn start_with(edges: u16, services: &'static [&'static str]) -> Self {
         let started = tokio::task::spawn_blocking(move || Self::start_blocking(edges, services)).await;
         match started {
             Ok(Ok(shop)) => shop,

@@ -11,35 +11,7 @@ async fn levels(admin: &Staff, shopper: &Shopper, sku: &str, slug: &str) -> Vec<
     let variants = product["variants"].as_array().cloned().unwrap_or_default();
     let number = variants.iter().find(|variant| variant["sku"] == sku).map(|variant| variant["sku_no"].clone());
     let number = number.unwrap_or_else(|| panic!("{sku} is a variant of {slug}: {product:#}"));
-    let (mut rows, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = admin.get(&format!("/api/v1/stock?limit=100{cursor}")).await.expect(200);
-        let items = page["items"].as_array().cloned().unwrap_or_default();
-        rows.extend(items.into_iter().filter(|level| level["sku_no"] == number));
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return rows,
-        }
-    }
-}
-
-/// Counts until exactly `units` are left at the first location and none anywhere else.
-async fn leave(admin: &Staff, rows: &[Value], units: i64) {
-    let adjustments: Vec<Value> = rows
-        .iter()
-        .zip(std::iter::once(units).chain(std::iter::repeat(0)))
-        .map(|(level, wanted)| {
-            let available = level["available"].as_i64().unwrap_or_else(|| panic!("a level: {level:#}"));
-            json!({
-                "sku_no": level["sku_no"], "location": level["location"], "merchant": level["merchant"],
-                "delta": wanted - available, "reason": "count", "reference": fresh_key("count"),
-            })
-        })
-        .filter(|adjustment| adjustment["delta"] != 0)
-        .collect();
-    let counted = json!({"adjustments": adjustments});
-    let counted = admin.send(Method::POST, "/api/v1/stock/adjustments", Some(&counted)).await;
-    assert!((200..300).contains(&counted.status), "{}", counted.text);
+    admin.levels().await.into_iter().filter(|level| level["sku_no"] == number).collect()
 }
 
 async fn quoted(shopper: &Shopper, sku: &str, quantity: u32) -> Value {
@@ -60,7 +32,7 @@ async fn sold_out_between_cart_and_checkout_names_the_line_at_either_edge() {
     let slug = list["items"][0]["slug"].as_str().unwrap_or_default().to_owned();
     let sku = buyers[0].skus_of("flowers-gifts", 1).await.remove(0);
     let rows = levels(&admin, &buyers[0], &sku, &slug).await;
-    leave(&admin, &rows, 3).await;
+    admin.leave(&rows, &[3]).await;
 
     // Both carts, both quotes, and stock for one of them: two wanted of three, twice.
     let quotes = [quoted(&buyers[0], &sku, 2).await, quoted(&buyers[1], &sku, 2).await];
@@ -88,7 +60,7 @@ async fn sold_out_between_cart_and_checkout_names_the_line_at_either_edge() {
     let (admin, rows) = (&admin, eventually_posted(&admin, &buyers[0], &sku, &slug).await);
     let sum = |field: &str| rows.iter().filter_map(|level| level[field].as_i64()).sum::<i64>();
     assert_eq!((sum("available"), sum("pending"), sum("short")), (0, 0, 0), "{rows:#?}");
-    leave(admin, &rows, 50).await;
+    admin.leave(&rows, &[50]).await;
 }
 
 /// The rows once both orders are paid: three units are posted.

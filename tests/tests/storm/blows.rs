@@ -14,7 +14,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::sleep;
 
 use crate::plan::{Blow, Dice, Plan, SERVICES};
-use crate::{answers, shoppers::control};
+use crate::shoppers::control;
 
 /// Bytes for events while the queue is full: less than one message.
 const NO_ROOM_BYTES: u64 = 64;
@@ -185,19 +185,7 @@ pub(crate) async fn calm(shop: &Arc<OpenShop>, minutes: i64) {
     .await;
 }
 
-/// Banks that have said nothing say no at last: an order waits for them for hours, rightly.
-pub(crate) async fn let_banks_speak(shop: &OpenShop) {
-    let api_key = shop.processes().files().simulator_keys().expect("the provider's key").1;
-    let provider = Shopper::at(shop.simulator());
-    let bearer = format!("Bearer {api_key}");
-    let headers = [("authorization", bearer.as_str())];
-    let Ok(list) = provider.try_send(Method::GET, "/v1/payment_intents?limit=100", &headers, None).await else {
-        return;
-    };
-    for intent in list.json["data"].as_array().into_iter().flatten() {
-        if intent["status"] == "processing" {
-            let id = intent["id"].as_str().unwrap_or_default();
-            control(shop, &format!("intents/{id}/refuse"), &json!({})).await;
-        }
-    }
+/// Whether somebody answers there.
+async fn answers(url: &str) -> bool {
+    Shopper::at(url).try_send(Method::GET, "/", &[], None).await.is_ok()
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bodega_tests::black_box::{OpenShop, Shopper};
-use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, types::Uuid};
 
 use crate::shoppers::Told;
@@ -13,6 +11,8 @@ pub(crate) struct Law {
     pub(crate) name: &'static str,
     broken: &'static str,
     plant: &'static str,
+    /// It is broken until everything has come to rest, rightly.
+    pub(crate) at_rest: bool,
 }
 
 /// All of them.
@@ -24,6 +24,7 @@ pub(crate) const LAWS: &[Law] = &[
         plant: "alter table inventory.stock drop constraint nothing_is_promised_twice;
                 update inventory.stock set posted = on_hand + short + 1
                 where (sku_no, location) = (select sku_no, location from inventory.stock limit 1)",
+        at_rest: false,
     },
     Law {
         name: "on hand is the sum of its movements, pending and posted are the sums of holds",
@@ -40,6 +41,7 @@ pub(crate) const LAWS: &[Law] = &[
                        <> (coalesce(m.delta, 0), coalesce(h.pending, 0), coalesce(h.posted, 0))",
         plant: "update inventory.stock set on_hand = on_hand + 1
                 where (sku_no, location) = (select sku_no, location from inventory.stock limit 1)",
+        at_rest: false,
     },
     Law {
         name: "what orders have still to send is what inventory keeps for them, unit by unit",
@@ -54,6 +56,7 @@ pub(crate) const LAWS: &[Law] = &[
         plant: "update \"order\".order_line set cancelled = cancelled + 1
                 where (order_id, n) = (select order_id, n from \"order\".order_line join \"order\".saga using (order_id)
                                        where step = '\"settled\"' and cancelled + preparing + shipped < quantity limit 1)",
+        at_rest: false,
     },
     Law {
         name: "no hold without an order that owns it",
@@ -62,6 +65,7 @@ pub(crate) const LAWS: &[Law] = &[
                      select from \"order\".orders o where o.id = h.order_id and o.status not in ('cancelled', 'expired'))",
         plant: "update \"order\".orders set status = 'cancelled'
                 where id = (select order_id from inventory.hold where state = 1 limit 1)",
+        at_rest: true,
     },
     Law {
         name: "each order has come to rest",
@@ -74,6 +78,7 @@ pub(crate) const LAWS: &[Law] = &[
                  where way not in ('done', 'undone')",
         plant: "update \"order\".orders set status = 'awaiting_payment'
                 where id = (select order_id from \"order\".saga where step = '\"settled\"' limit 1)",
+        at_rest: true,
     },
     Law {
         name: "refunded ≤ captured ≤ authorised, and nothing is asked for twice",
@@ -83,6 +88,7 @@ pub(crate) const LAWS: &[Law] = &[
                     or (waiting + forgone > 0 and capture_claimed + waiting + forgone > amount)",
         plant: "update payment.intent set authorised = authorised + amount, captured = captured + amount
                 where id = (select id from payment.intent where captured > 0 limit 1)",
+        at_rest: false,
     },
     Law {
         name: "accounts recomputed from transfers equal counters",
@@ -98,6 +104,7 @@ pub(crate) const LAWS: &[Law] = &[
                     or t.kept <> i.booked_applied - i.booked_applied_refunded",
         plant: "update payment.intent set booked_applied = booked_applied - 1
                 where id = (select id from payment.intent where booked_applied > 0 limit 1)",
+        at_rest: false,
     },
     Law {
         name: "order totals are what was taken, waits, or was never wanted",
@@ -107,12 +114,14 @@ pub(crate) const LAWS: &[Law] = &[
                             else i.captured + i.waiting + i.forgone <> o.total end",
         plant: "update \"order\".orders set total = total + 1
                 where id = (select order_id from payment.intent where captured > 0 limit 1)",
+        at_rest: false,
     },
     Law {
         name: "one key, one order",
         broken: "select format('%s under %s', key, owner) from \"order\".checkout_key
                  where not exists (select from \"order\".orders o where o.id = order_id)",
         plant: "delete from \"order\".orders where id = (select order_id from \"order\".checkout_key limit 1)",
+        at_rest: false,
     },
     Law {
         name: "what was given back of an order is what its parts say",
@@ -123,6 +132,7 @@ pub(crate) const LAWS: &[Law] = &[
                    and (p.refunded > i.refunded + i.forgone or (i.at_shipment = '[]' and p.refunded <> i.refunded))",
         plant: "update \"order\".order_part set refunded = total where order_id =
                     (select o.id from \"order\".orders o where o.status in ('paid', 'in_fulfilment') and o.total > 0 limit 1)",
+        at_rest: false,
     },
     Law {
         name: "no event is lost",
@@ -133,6 +143,7 @@ pub(crate) const LAWS: &[Law] = &[
                  union all select format('%s %s', subject, id) from inventory.outbox where published is null
                  union all select format('%s %s', subject, id) from payment.outbox where published is null",
         plant: "delete from notification.inbox where event_id = (select event_id from notification.inbox limit 1)",
+        at_rest: true,
     },
     Law {
         name: "no event is applied twice",
@@ -141,12 +152,14 @@ pub(crate) const LAWS: &[Law] = &[
         plant: "insert into notification.mail (id, order_id, kind, about, state, created_at)
                 select gen_random_uuid(), order_id, kind, about, 'sent', created_at from notification.mail
                 where kind = 'shipped' limit 1",
+        at_rest: false,
     },
     Law {
         name: "nothing is left to be asked or told",
         broken: "select format('%s of %s', kind, intent) from payment.job where kind <> 'poll'
                  union all select format('%s is not told', order_id) from payment.intent where told_revision < revision",
         plant: "update payment.intent set revision = revision + 1 where id = (select id from payment.intent limit 1)",
+        at_rest: true,
     },
 ];
 
@@ -169,82 +182,6 @@ impl Law {
         let seen = !self.broken(connection).await.is_empty();
         sqlx::raw_sql("rollback").execute(connection).await.expect("the end of a transaction");
         seen
-    }
-}
-
-/// What the provider has, line by line.
-pub(crate) struct Provider {
-    /// Payments of each order: received, given back.
-    pub(crate) payments: BTreeMap<String, Vec<(i64, i64)>>,
-    /// By currency, its fees not taken off.
-    pub(crate) settled: BTreeMap<String, i64>,
-}
-
-impl Provider {
-    /// Asks the provider for everything.
-    pub(crate) async fn look(shop: &OpenShop, api_key: &str) -> Self {
-        let provider = Shopper::at(shop.simulator());
-        let bearer = format!("Bearer {api_key}");
-        let mut found = Self { payments: BTreeMap::new(), settled: BTreeMap::new() };
-        for payment in pages(&provider, &bearer, "payment_intents?limit=100&expand[]=data.latest_charge").await {
-            let order = payment["metadata"]["order_id"].as_str().unwrap_or_default().to_owned();
-            let back = payment["latest_charge"]["amount_refunded"].as_i64().unwrap_or(0);
-            found.payments.entry(order).or_default().push((payment["amount_received"].as_i64().unwrap_or(0), back));
-        }
-        for line in pages(&provider, &bearer, "balance_transactions?limit=100").await {
-            let currency = line["currency"].as_str().unwrap_or_default().to_owned();
-            *found.settled.entry(currency).or_default() += line["amount"].as_i64().unwrap_or(0);
-        }
-        found
-    }
-
-    /// What it has otherwise than the books say.
-    pub(crate) async fn misfits(&self, connection: &mut PgConnection) -> Vec<String> {
-        let ours: Vec<(String, i64)> = sqlx::query_as(
-            "select lower(currency), sum(case when debit = 'provider_clearing' then amount else -amount end)::bigint
-             from payment.transfer where reason <> 'provider_fee' and 'provider_clearing' in (debit, credit) group by 1",
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .expect("the books");
-        let ours: BTreeMap<String, i64> = ours.into_iter().collect();
-        let mut misfits = Vec::new();
-        if ours != self.settled {
-            misfits.push(format!("the books have {ours:?} at the provider, its report {:?}", self.settled));
-        }
-        let intents: Vec<(Uuid, i64, i64)> = sqlx::query_as("select order_id, captured, refunded from payment.intent")
-            .fetch_all(connection)
-            .await
-            .expect("intents");
-        let known: BTreeMap<String, (i64, i64)> = intents
-            .into_iter()
-            .map(|(order, captured, back)| {
-                (bodega_domain::id::OrderId::from_u128(order.as_u128()).to_string(), (captured, back))
-            })
-            .collect();
-        for (order, payments) in &self.payments {
-            match payments.as_slice() {
-                [theirs] if known.get(order) == Some(theirs) => {}
-                _ => misfits.push(format!("{order}: the provider has {payments:?}, we have {:?}", known.get(order))),
-            }
-        }
-        misfits
-    }
-}
-
-async fn pages(provider: &Shopper, bearer: &str, list: &str) -> Vec<Value> {
-    let (mut found, mut after) = (Vec::new(), String::new());
-    loop {
-        let headers = [("authorization", bearer)];
-        let page = provider.send(reqwest::Method::GET, &format!("/v1/{list}{after}"), &headers, None).await.expect(200);
-        let items = page["data"].as_array().cloned().unwrap_or_default();
-        after = items
-            .last()
-            .map_or_else(String::new, |last| format!("&starting_after={}", last["id"].as_str().unwrap_or_default()));
-        found.extend(items);
-        if page["has_more"] != true {
-            return found;
-        }
     }
 }
 

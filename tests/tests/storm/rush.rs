@@ -8,30 +8,30 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::plan::{Goods, Purchase, Wish};
-use crate::shoppers::{Article, Told, buy};
+use crate::shoppers::{Told, buy};
 
 /// Buyers, and the units of what they want.
 pub(crate) const BUYERS: usize = 2_000;
 /// Units that there are.
-pub(crate) const UNITS: usize = 100;
+pub(crate) const UNITS: u16 = 100;
 /// Requests under way at once: as many as two edges take on without refusing anybody for lack of room.
 const AT_ONCE: usize = 128;
 
-/// Lets them all buy one unit of an article, half of them at either edge, and gives what each was told.
-pub(crate) async fn rush(shop: &Arc<OpenShop>, article: &Article) -> Vec<Told> {
-    let articles = Arc::new(vec![article.clone()]);
+/// Lets them all buy one unit of a SKU, half of them at either edge, and gives what each was told.
+pub(crate) async fn rush(shop: &Arc<OpenShop>, sku: &str) -> Vec<Told> {
+    let skus = Arc::new(vec![sku.to_owned()]);
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let begun = std::time::Instant::now();
     let mut buyers = JoinSet::new();
     for n in 0..BUYERS {
-        let (shop, articles, room) = (shop.clone(), articles.clone(), room.clone());
+        let (shop, skus, room) = (shop.clone(), skus.clone(), room.clone());
         buyers.spawn(async move {
             let _place = room.acquire_owned().await;
             let (key, edge, lines) = (format!("rush-{n}"), n % 2, vec![(0, 1)]);
             let purchase = Purchase { key, edge, lines, wish: Wish::Buy, goods: Goods::Stay };
             let from = format!("10.200.{}.{}", n / 256, n % 256);
             let shopper = shop.shopper(edge).from_address(&from);
-            buy(&shop, &articles, &shopper, &purchase).await
+            buy(&shop, &skus, &shopper, &purchase).await
         });
     }
     let told = buyers.join_all().await;
@@ -42,7 +42,7 @@ pub(crate) async fn rush(shop: &Arc<OpenShop>, article: &Article) -> Vec<Told> {
         "rush: {BUYERS} buyers for {UNITS} units: {sold} orders, refused {refused:?}, after {:?}",
         begun.elapsed()
     );
-    assert_eq!(sold, UNITS, "as many orders as units");
-    assert_eq!(refused, BTreeMap::from([("out_of_stock", BUYERS - UNITS)]), "everybody else is told why");
+    assert_eq!(sold, usize::from(UNITS), "as many orders as units");
+    assert_eq!(refused, BTreeMap::from([("out_of_stock", BUYERS - usize::from(UNITS))]), "everybody else is told why");
     told
 }

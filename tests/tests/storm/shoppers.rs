@@ -15,12 +15,6 @@ const AGAIN_AFTER: Duration = Duration::from_millis(150);
 /// For how long one step is tried: longer than the shop is ever away.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An article that everybody wants.
-#[derive(Clone, Debug)]
-pub(crate) struct Article {
-    pub(crate) sku: String,
-}
-
 /// What a shopper was told.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
@@ -58,7 +52,7 @@ fn may_pass(answer: &Answer) -> bool {
 }
 
 /// Asks until there is a definite answer.
-async fn definitely<F, Fut>(mut ask: F) -> Option<Answer>
+pub(crate) async fn definitely<F, Fut>(mut ask: F) -> Option<Answer>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Answer, reqwest::Error>>,
@@ -102,7 +96,7 @@ fn settled(order: &Value) -> bool {
 /// One purchase from the cart to its end, and what staff does with it.
 pub(crate) async fn come(
     shop: &OpenShop,
-    articles: &[Article],
+    skus: &[String],
     staff: &Staff,
     (n, purchase): (usize, &Purchase),
     confirmed: &AtomicU64,
@@ -110,7 +104,7 @@ pub(crate) async fn come(
     // Everybody comes from somewhere else: limits are on one address, and this is a town.
     let from = format!("10.{}.{}.{}", n / 65_536 % 256, n / 256 % 256, n % 256);
     let shopper = shop.shopper(purchase.edge).from_address(&from);
-    let told = buy(shop, articles, &shopper, purchase).await;
+    let told = buy(shop, skus, &shopper, purchase).await;
     confirmed.fetch_add(u64::from(!told.orders.is_empty()), SeqCst);
     if let Some(id) = told.orders.first()
         && !matches!(purchase.wish, Wish::CallOff | Wish::GiveUp)
@@ -121,10 +115,10 @@ pub(crate) async fn come(
 }
 
 /// A purchase from the cart to its payment.
-pub(crate) async fn buy(shop: &OpenShop, articles: &[Article], shopper: &Shopper, purchase: &Purchase) -> Told {
+pub(crate) async fn buy(shop: &OpenShop, skus: &[String], shopper: &Shopper, purchase: &Purchase) -> Told {
     let mut told = Told::new(purchase);
     for (article, quantity) in &purchase.lines {
-        let line = json!({"sku": articles[*article].sku, "quantity": quantity});
+        let line = json!({"sku": skus[*article], "quantity": quantity});
         let key = format!("{}-{article}", purchase.key);
         let Some(answer) = post(shopper, "/api/v1/cart/lines", Some(&key), &line).await else { return told };
         if answer.status != 200 {
@@ -217,7 +211,7 @@ async fn handle(staff: &Staff, shopper: &Shopper, purchase: &Purchase, id: &str)
     if purchase.goods == Goods::InPieces {
         let one = json!({"lines": [[first, 1]], "carrier": "Corner Post", "tracking": "CP 1"});
         send(format!("{at}/shipments"), key("one"), one).await;
-        let off = json!({"lines": [[paid["lines"][0]["sku"], 1]], "reason": "changed_mind"});
+        let off = json!({"lines": [[first, 1]], "reason": "changed_mind"});
         post(shopper, &format!("{at}/cancel"), Some(&key("off")), &off).await;
     }
     if purchase.goods == Goods::Stay {
@@ -238,7 +232,7 @@ async fn handle(staff: &Staff, shopper: &Shopper, purchase: &Purchase, id: &str)
         let id = shipment["id"].as_str().unwrap_or_default();
         send(format!("{at}/shipments/{id}/delivered"), key(id), json!({})).await;
     }
-    let back = json!({"lines": [[sent["lines"][0]["sku"], 1]], "reason": "damaged"});
+    let back = json!({"lines": [[first, 1]], "reason": "damaged"});
     let Some(back) = post(shopper, &format!("{at}/returns"), Some(&key("back")), &back).await else { return };
     let Some(back) = back.json["id"].as_str().map(|id| format!("{at}/returns/{id}")) else { return };
     send(format!("{back}/decision"), key("decision"), json!({"verdict": "approve"})).await;

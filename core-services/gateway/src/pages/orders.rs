@@ -79,11 +79,18 @@ pub(super) fn rows(visit: &Visit, orders: &[OrderView], empty: &str) -> Markup {
 pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
     let id: OrderId = visit.part("order")?;
     let order = visit.ask(Get { order: id }).await?;
-    let history = visit.ask(History { order: id }).await?;
     // The books name other merchants' amounts.
-    let transfers = if visit.is_admin() { Some(visit.ask(TransfersOf { order: id }).await) } else { None };
-    let notes = super::notes::about(&visit, id).await;
-    let mails = if visit.is_admin() { Some(mails::about(&visit, id).await) } else { None };
+    let for_admins = async {
+        if visit.is_admin() {
+            Some(tokio::join!(visit.ask(TransfersOf { order: id }), mails::about(&visit, id)))
+        } else {
+            None
+        }
+    };
+    let (history, notes, for_admins) =
+        tokio::join!(visit.ask(History { order: id }), super::notes::about(&visit, id), for_admins);
+    let history = history?;
+    let (transfers, mails) = for_admins.unzip();
     let body = html! {
         p.lead { (badge(order.status.as_str())) " placed " (time(order.placed_at)) }
         (super::late::section(&visit, &order))
