@@ -151,6 +151,8 @@ ids! {
     RequestId = "req";
     /// A stock movement.
     MovementId = "mov";
+    /// Goods that are on their way to a shelf.
+    IncomingId = "inc";
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     catalog::{Band, SkuNo},
     id::{LocationId, MerchantId, OrderId},
-    message::inventory::{HoldAsk, HoldState, HoldVerdict, Shortage},
+    message::inventory::{HoldAsk, HoldState, HoldVerdict, Shortage, StockLevel},
     time::Timestamp,
 };
 
@@ -35,7 +35,12 @@ pub struct StockRow {
     pub short: i64,
     /// Never promised.
     pub safety: i64,
+    /// At how many free units of the SKU, all places together, its merchant wants to order anew.
+    pub reorder_point: i64,
 }
+
+/// Where nobody has set a reorder point: what shoppers are told is low, merchants are told is low.
+pub const REORDER_POINT: i64 = Band::LOW_BELOW - 1;
 
 impl StockRow {
     /// What a new hold may take: `on hand − safety − pending − posted`, at least 0.
@@ -175,14 +180,35 @@ impl HoldChange {
     }
 }
 
-/// The band of each SKU among these rows, over all its locations.
+/// How a SKU stands, over all its locations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose it is.
+    pub merchant: MerchantId,
+    /// Free units.
+    pub available: i64,
+    /// What shoppers are told.
+    pub band: Band,
+    /// What its merchant is told.
+    pub level: StockLevel,
+}
+
+/// How each SKU among these rows stands. Of several reorder points the highest counts.
 #[must_use]
-pub fn bands(rows: &[StockRow]) -> BTreeMap<SkuNo, Band> {
-    let mut sums: BTreeMap<SkuNo, i64> = BTreeMap::new();
+pub fn standings(rows: &[StockRow]) -> BTreeMap<SkuNo, Standing> {
+    let mut sums: BTreeMap<SkuNo, (MerchantId, i64, i64)> = BTreeMap::new();
     for row in rows {
-        *sums.entry(row.sku_no).or_default() += row.available();
+        let (_, available, reorder_point) = sums.entry(row.sku_no).or_insert((row.merchant, 0, 0));
+        *available += row.available();
+        *reorder_point = row.reorder_point.max(*reorder_point);
     }
-    sums.into_iter().map(|(sku, available)| (sku, Band::of(available))).collect()
+    let standing = |(merchant, available, reorder_point)| Standing {
+        merchant,
+        available,
+        band: Band::of(available),
+        level: StockLevel::of(available, reorder_point),
+    };
+    sums.into_iter().map(|(sku, sums)| (sku, standing(sums))).collect()
 }
 
 /// What an order holds of a SKU although its first attempt to pay has ended without authorisation.
@@ -255,6 +281,7 @@ mod tests {
             posted: 0,
             short: 0,
             safety: 0,
+            reorder_point: REORDER_POINT,
         }
     }
 
@@ -313,6 +340,24 @@ mod tests {
         let decision = decide_holds(&mut rows, &BTreeMap::new(), &[ask(1, &[(1, 2), (1, 2)])]);
         assert_eq!(decision.verdicts, [HoldVerdict::Short(vec![Shortage { sku_no: 1, wanted: 4, available: 3 }])]);
         assert_eq!(rows[0].pending, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_merchant_is_told_what_the_free_units_of_all_places_come_to(
+            shelves in proptest::collection::vec((0_i64..8, 0_i64..3, 0_i64..6), 1..5),
+        ) {
+            let shelf = |(place, (on_hand, safety, reorder_point)): (u128, &(i64, i64, i64))|
+                StockRow { safety: *safety, reorder_point: *reorder_point, ..row(1, place, *on_hand) };
+            let rows: Vec<StockRow> = (1..).zip(&shelves).map(shelf).collect();
+            let free: i64 = rows.iter().map(StockRow::available).sum();
+            let reorder = shelves.iter().map(|shelf| shelf.2).max().unwrap_or(0);
+            let standing = standings(&rows)[&1];
+            prop_assert_eq!(standing.available, free);
+            prop_assert_eq!(standing.band, Band::of(free));
+            prop_assert_eq!(standing.level == StockLevel::Out, free == 0);
+            prop_assert_eq!(standing.level == StockLevel::Enough, free > 0 && free > reorder);
+        }
     }
 
     #[test]

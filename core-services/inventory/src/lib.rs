@@ -16,13 +16,15 @@
 //! | `inventory.v1.hold_of` | checks | the state of a hold |
 //! | `inventory.v1.{adjust,levels}` | merchants, admins | counts and what they come to |
 //! | `inventory.v1.{count,transfer,set_safety}` | merchants, admins | what was counted, what is carried from shelf to shelf, what is kept back |
+//! | `inventory.v1.{announce,receive,give_up_incoming,incoming}` | merchants, admins | what is on its way, and what has come of it |
+//! | `inventory.v1.{low_stock,set_reorder_point}` | merchants, admins | what has to be ordered anew, and from when |
 //! | `inventory.v1.{movements,locations}` | merchants, admins | who changed what is on hand, when and why, and where |
 //! | `inventory.v1.exceptions` | admins | what is promised beyond what was counted |
 //! | `inventory.v1.put_locations` | admins | locations |
 //! | `inventory.v1.{policies,set_policy}` | merchants, admins | how much orders may hold that nobody could pay so far |
 //!
 //! It asks `order.v1.abandon` about holds whose order never came, `order.v1.{unproven,let_go}` for merchants that allow such
-//! orders a share only, and tells `evt.inventory.v1.bands_changed`.
+//! orders a share only, and tells `evt.inventory.v1.{bands_changed,stock_alerts}`.
 
 mod abandon;
 mod requests;
@@ -57,6 +59,12 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(context.clone(), requests::count::count)
         .on(context.clone(), requests::count::transfer)
         .on(context.clone(), requests::count::set_safety)
+        .on(context.clone(), requests::incoming::announce)
+        .on(context.clone(), requests::incoming::receive)
+        .on(context.clone(), requests::incoming::give_up)
+        .on(context.clone(), requests::incoming::incoming)
+        .on(context.clone(), requests::low_stock::low_stock)
+        .on(context.clone(), requests::low_stock::set_reorder_point)
         .on(context.clone(), requests::adjust::put_locations)
         .on(context.clone(), requests::read::levels)
         .on(context.clone(), requests::read::movements)

@@ -5,6 +5,8 @@ pub(crate) mod change;
 pub(crate) mod count;
 pub(crate) mod exceptions;
 pub(crate) mod hold;
+pub(crate) mod incoming;
+pub(crate) mod low_stock;
 pub(crate) mod parts;
 pub(crate) mod policies;
 pub(crate) mod read;
@@ -13,29 +15,44 @@ use std::collections::BTreeMap;
 
 use bodega_domain::{
     catalog::{Band, SkuNo},
-    message::inventory::BandsChanged,
+    message::inventory::{BandsChanged, StockAlerts},
+    stock::Standing,
 };
 use bodega_platform::{Context, Tx, outbox};
 
 use crate::store;
 
-/// Tells the world which SKUs changed their band, in the transaction that changed them. Most changes change none.
-pub(crate) async fn announce_bands(
+/// Tells the world which SKUs stand otherwise than before, in the transaction that changed them: shoppers hear of bands,
+/// merchants of their reorder points. Most changes change neither.
+pub(crate) async fn announce_standings(
     inventory: &Context,
     tx: &mut Tx<'_, '_>,
-    before: &BTreeMap<SkuNo, Band>,
-    after: &BTreeMap<SkuNo, Band>,
+    before: &BTreeMap<SkuNo, Standing>,
+    after: &BTreeMap<SkuNo, Standing>,
 ) -> Result<(), sqlx::Error> {
-    let moved: BTreeMap<SkuNo, Band> =
-        after.iter().filter(|(sku, band)| before.get(sku) != Some(band)).map(|(sku, band)| (*sku, *band)).collect();
-    if moved.is_empty() {
-        return Ok(());
+    let was = |sku: &SkuNo| before.get(sku);
+    let bands: BTreeMap<SkuNo, Band> = after
+        .iter()
+        .filter(|(sku, now)| was(sku).is_none_or(|was| was.band != now.band))
+        .map(|(sku, now)| (*sku, now.band))
+        .collect();
+    let levels: BTreeMap<SkuNo, Standing> = after
+        .iter()
+        .filter(|(sku, now)| was(sku).is_none_or(|was| was.level != now.level))
+        .map(|(sku, now)| (*sku, *now))
+        .collect();
+    let mut events = Vec::new();
+    if !bands.is_empty() {
+        let bands = store::put_bands(tx, &bands).await?;
+        if let Some((sku, ..)) = bands.first() {
+            events.push(inventory.event(sku.to_string(), &BandsChanged { bands }));
+        }
     }
-    let bands = store::put_bands(tx, &moved).await?;
-    if bands.is_empty() {
-        return Ok(());
+    if !levels.is_empty() {
+        let alerts = store::alerts::put(tx, &levels, inventory.clock().now()).await?;
+        if let Some(first) = alerts.first() {
+            events.push(inventory.event(first.sku_no.to_string(), &StockAlerts { alerts }));
+        }
     }
-    let about = bands.first().map_or_else(String::new, |(sku, ..)| sku.to_string());
-    let event = inventory.event(about, &BandsChanged { bands });
-    outbox::append(tx, &[event]).await
+    if events.is_empty() { Ok(()) } else { outbox::append(tx, &events).await }
 }

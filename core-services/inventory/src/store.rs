@@ -1,8 +1,10 @@
 //! All SQL of inventory. Lock order everywhere: stock rows by (SKU, location), then holds by order, then
 //! their parts.
 
+pub(crate) mod alerts;
 pub(crate) mod counts;
 pub(crate) mod exceptions;
+pub(crate) mod incoming;
 pub(crate) mod movements;
 pub(crate) mod parts;
 pub(crate) mod policies;
@@ -13,8 +15,8 @@ use bodega_domain::{
     Timestamp,
     catalog::{Band, SkuNo},
     id::{LocationId, MerchantId, OrderId},
-    message::inventory::{Adjustment, HoldAsk, HoldState, Level, Location},
-    stock::{Allocation, StockRow},
+    message::inventory::{HoldAsk, HoldState, Level, Location},
+    stock::{Allocation, REORDER_POINT, StockRow},
 };
 use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
 use time::OffsetDateTime;
@@ -76,6 +78,7 @@ fn stock_row(row: &PgRow) -> Result<StockRow, sqlx::Error> {
         posted: row.try_get("posted")?,
         short: row.try_get("short")?,
         safety: row.try_get("safety")?,
+        reorder_point: row.try_get("reorder_point")?,
     })
 }
 
@@ -83,7 +86,7 @@ fn stock_row(row: &PgRow) -> Result<StockRow, sqlx::Error> {
 pub(crate) async fn lock_stock(tx: &mut PgConnection, skus: &[SkuNo]) -> Result<Vec<StockRow>, sqlx::Error> {
     let skus: Vec<i64> = skus.iter().map(|sku| i64::from(*sku)).collect();
     let rows = sqlx::query(
-        "select s.sku_no, s.location, s.merchant, s.on_hand, s.pending, s.posted, s.short, s.safety, l.priority
+        "select s.sku_no, s.location, s.merchant, s.on_hand, s.pending, s.posted, s.short, s.safety, s.reorder_point, l.priority
          from stock s join location l on l.id = s.location
          where s.sku_no = any($1)
          order by s.sku_no, s.location
@@ -100,7 +103,7 @@ pub(crate) async fn lock_stock_of(tx: &mut PgConnection, orders: &[OrderId]) -> 
     let ids: Vec<Uuid> = orders.iter().map(|order| uuid(order.as_u128())).collect();
     // An array, read once: both primary keys serve it.
     let rows = sqlx::query(
-        "select s.sku_no, s.location, s.merchant, s.on_hand, s.pending, s.posted, s.short, s.safety, l.priority
+        "select s.sku_no, s.location, s.merchant, s.on_hand, s.pending, s.posted, s.short, s.safety, s.reorder_point, l.priority
          from stock s join location l on l.id = s.location
          where s.sku_no = any(array(select distinct sku_no from hold_line where order_id = any($1)))
          order by s.sku_no, s.location
@@ -284,16 +287,21 @@ pub(crate) async fn sellers_of(pool: &PgPool, skus: &[SkuNo]) -> Result<BTreeMap
         .collect()
 }
 
-/// Makes missing stock rows with nothing on hand, so that they can be locked.
-pub(crate) async fn ensure_stock(tx: &mut PgConnection, adjustments: &[Adjustment]) -> Result<(), sqlx::Error> {
+/// A shelf: what lies there, where, and whose it is.
+pub(crate) type Shelf = (SkuNo, LocationId, MerchantId);
+
+/// Makes missing stock rows with nothing on hand, so that they can be locked. A SKU's reorder point is the same everywhere.
+pub(crate) async fn ensure_stock(tx: &mut PgConnection, shelves: &[Shelf]) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into stock (sku_no, location, merchant)
-         select distinct on (s, l) s, l, m from unnest($1::bigint[], $2::uuid[], $3::uuid[]) as t(s, l, m) order by s, l
+        "insert into stock (sku_no, location, merchant, reorder_point)
+         select distinct on (s, l) s, l, m, coalesce((select max(reorder_point) from stock where sku_no = s), $4)
+         from unnest($1::bigint[], $2::uuid[], $3::uuid[]) as t(s, l, m) order by s, l
          on conflict do nothing",
     )
-    .bind(adjustments.iter().map(|a| i64::from(a.sku_no)).collect::<Vec<_>>())
-    .bind(adjustments.iter().map(|a| uuid(a.location.as_u128())).collect::<Vec<_>>())
-    .bind(adjustments.iter().map(|a| uuid(a.merchant.as_u128())).collect::<Vec<_>>())
+    .bind(shelves.iter().map(|(sku, ..)| i64::from(*sku)).collect::<Vec<_>>())
+    .bind(shelves.iter().map(|(_, location, _)| uuid(location.as_u128())).collect::<Vec<_>>())
+    .bind(shelves.iter().map(|(.., merchant)| uuid(merchant.as_u128())).collect::<Vec<_>>())
+    .bind(REORDER_POINT)
     .execute(tx)
     .await?;
     Ok(())
@@ -369,7 +377,10 @@ pub(crate) struct LevelsQuery {
 pub(crate) async fn levels(pool: &PgPool, query: &LevelsQuery) -> Result<Vec<Level>, sqlx::Error> {
     let (after_sku, after_location) = query.after.map_or((-1, Uuid::nil()), |(s, l)| (i64::from(s), uuid(l.as_u128())));
     let rows = sqlx::query(
-        "select s.*, l.name from stock s join location l on l.id = s.location
+        "select s.*, l.name, i.units as incoming from stock s join location l on l.id = s.location
+         cross join lateral (
+             select coalesce(sum(greatest(0, quantity - received)), 0)::bigint as units from incoming
+             where sku_no = s.sku_no and location = s.location and closed_at is null) i
          where (cardinality($1::bigint[]) = 0 or s.sku_no = any($1))
            and (cardinality($2::uuid[]) = 0 or s.merchant = any($2))
            and (s.sku_no, s.location) > ($3, $4)
@@ -397,6 +408,8 @@ pub(crate) async fn levels(pool: &PgPool, query: &LevelsQuery) -> Result<Vec<Lev
                 short: row.try_get("short")?,
                 safety,
                 available: (on_hand - safety - pending - posted).max(0),
+                incoming: row.try_get("incoming")?,
+                reorder_point: row.try_get("reorder_point")?,
             })
         })
         .collect()

@@ -156,6 +156,7 @@ mod tests {
             posted: held,
             short: (held - on_hand).max(0),
             safety: 0,
+            reorder_point: 0,
         };
         (row, Allocation { order: OrderId::from_u128(1), sku_no, location, merchant, quantity: held })
     }

@@ -249,6 +249,7 @@ impl Shop {
             posted: self.posted.into(),
             short: 0,
             safety: 0,
+            reorder_point: 0,
         };
         let mut inventory = Inventory { rows: vec![row], ..Inventory::default() };
         for (index, one) in self.orders.iter().enumerate() {

@@ -225,6 +225,7 @@ impl World {
                 posted: 0,
                 short: 0,
                 safety: 0,
+                reorder_point: 0,
             }
         };
         let rows = plan.on_hand.iter().enumerate().map(row).collect();

@@ -113,6 +113,12 @@ endpoints! {
     Post "/api/v1/stock/counts" inventory::Count [] "Sets what is on hand to what was counted, all or nothing";
     Post "/api/v1/stock/transfers" inventory::Transfer [] "Carries free units from one location to another";
     Put "/api/v1/stock/safety" inventory::SetSafety [] "Keeps units of a SKU at a location back from orders";
+    Get "/api/v1/stock/low" inventory::LowStock [merchant: Text, cursor: Text, limit: Number] "Articles of which no more are free than their reorder point";
+    Put "/api/v1/stock/reorder-points" inventory::SetReorderPoint [] "Says at how many free units a merchant wants to order a SKU anew";
+    Get "/api/v1/stock/incoming" inventory::Incoming [merchant: Text, all: Flag, cursor: Text, limit: Number] "Goods that are on their way";
+    Post "/api/v1/stock/incoming" inventory::Announce [] "Announces goods, all or nothing";
+    Post "/api/v1/stock/incoming/{incoming}/receipts" inventory::Receive [incoming: Path] "Announced goods have come: books them on hand";
+    Post "/api/v1/stock/incoming/{incoming}/close" inventory::GiveUpIncoming [incoming: Path] "Nothing more of announced goods comes";
     Get "/api/v1/stock/policies" inventory::Policies [merchant: Text, cursor: Text] "What merchants allow of their stock to orders that could not be paid so far";
     Put "/api/v1/stock/policies" inventory::SetPolicy [] "Says which share of a merchant's stock such orders may hold";
     Put "/api/v1/stock/locations" inventory::PutLocations [] "Makes or renames locations";

@@ -1,23 +1,17 @@
 //! Counting shelves with a table: what is there as a CSV file, and what was counted back from one.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use bodega_domain::{
-    Currency, Failure,
-    catalog::SkuNo,
+    Failure,
     id::LocationId,
-    limits::{CART_LINES_MAX, LIST_LIMIT_MAX},
-    message::{
-        catalog::PriceLines,
-        inventory::{Count, Counted, Level, Levels},
-    },
+    limits::LIST_LIMIT_MAX,
+    message::inventory::{Count, Counted, Level, Levels},
 };
 use maud::{Markup, html};
 
 use super::{
+    articles::Names,
     form::wrong,
     visit::{Done, Visit},
 };
@@ -61,30 +55,17 @@ pub(crate) async fn download(visit: Arc<Visit>) -> Result<Vec<u8>, Failure> {
         }
     }
     levels.truncate(ROWS_MAX);
-    let names = names(&visit, &levels).await;
+    let names = Names::of(&visit, levels.iter().map(|level| level.sku_no)).await;
     let mut file = csv::Writer::from_writer(Vec::new());
     let mut write = |cells: [&str; 5]| file.write_record(cells).map_err(|_| Failure::internal());
     write(COLUMNS)?;
     for level in &levels {
-        let sku = names.get(&level.sku_no).map(String::as_str).unwrap_or_default();
+        let sku = names.sku(level.sku_no).unwrap_or_default();
         let (number, location, on_hand) =
             (level.sku_no.to_string(), level.location.to_string(), level.on_hand.to_string());
         write([&number, &location, &on_hand, &harmless(sku), &harmless(&level.location_name)])?;
     }
     file.into_inner().map_err(|_| Failure::internal())
-}
-
-/// SKUs by number. Without them the numbers are still right.
-async fn names(visit: &Visit, levels: &[Level]) -> HashMap<SkuNo, String> {
-    let numbers: BTreeSet<SkuNo> = levels.iter().map(|level| level.sku_no).collect();
-    let numbers: Vec<SkuNo> = numbers.into_iter().collect();
-    let mut names = HashMap::new();
-    for sku_nos in numbers.chunks(CART_LINES_MAX) {
-        let ask = PriceLines { sku_nos: sku_nos.to_vec(), currency: Currency::EUR };
-        let known = visit.ask_as_service(ask).await.map(|known| known.skus).unwrap_or_default();
-        names.extend(known.into_iter().map(|sku| (sku.sku_no, sku.sku)));
-    }
-    names
 }
 
 /// A cell that a spreadsheet takes for text: one that begins like a formula would be run.

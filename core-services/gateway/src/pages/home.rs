@@ -7,7 +7,9 @@ use bodega_domain::{
     id::OrderId,
     limits::LIST_LIMIT_MAX,
     message::{
-        self, inventory, order,
+        self, inventory,
+        inventory::LowStock,
+        order,
         order::{List, Returns, Sagas},
         payment,
         replicator::Edges,
@@ -75,10 +77,12 @@ async fn waiting(visit: &Visit) -> Markup {
         }
         visit.ask(Sagas { parked: true, cursor: None }).await.map(|page| count(&page))
     };
-    let (returns, parked) = tokio::join!(returns, parked);
+    let low = async { visit.ask(LowStock::default()).await.map(|page| count(&page)) };
+    let (returns, parked, low) = tokio::join!(returns, parked, low);
     let lists = [
         (returns, "/returns?state=requested", "Returns to decide about"),
         (parked, "/sagas?only=parked", "Parked, to be put right"),
+        (low, "/stock/low", "Articles to order anew"),
     ];
     html! {
         section aria-labelledby="waiting" {

@@ -5,12 +5,14 @@
 //! finished although the browser goes away, and it ends in a redirect with a notice.
 
 mod address;
+mod articles;
 mod calling_off;
 mod counts;
 mod desk;
 mod forget;
 mod form;
 mod home;
+mod incoming;
 mod late;
 mod layout;
 mod mails;
@@ -65,6 +67,11 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/stock"), read(desk, stock::list).merge(write(desk, stock::adjust)))
             .route(&at("/stock/transfers"), write(desk, stock::transfer))
             .route(&at("/stock/safety"), write(desk, stock::keep_back))
+            .route(&at("/stock/low"), read(desk, incoming::low))
+            .route(&at("/stock/reorder-point"), write(desk, incoming::set_reorder_point))
+            .route(&at("/stock/incoming"), read(desk, incoming::list).merge(write(desk, incoming::announce)))
+            .route(&at("/stock/incoming/{incoming}/receive"), write(desk, incoming::receive))
+            .route(&at("/stock/incoming/{incoming}/give-up"), write(desk, incoming::give_up))
             .route(&at("/stock/counts"), write(desk, counts::upload))
             .route(&at("/stock/counts.csv"), table_file(desk, "counts.csv", counts::download))
             .route(&at("/plugins"), read(desk, plugins::list).merge(write(desk, plugins::upload)))

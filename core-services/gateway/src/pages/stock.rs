@@ -1,26 +1,22 @@
 //! Stock levels, and a form to correct what was counted.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use bodega_domain::{
-    Currency, Failure,
+    Failure,
     catalog::SkuNo,
     id::{LocationId, MerchantId},
-    message::{
-        catalog::PriceLines,
-        inventory::{
-            Adjust, Adjustment, Level, Levels, Location, Locations, MovementView, Movements, SetSafety, Transfer,
-        },
+    message::inventory::{
+        Adjust, Adjustment, Level, Levels, Location, Locations, MovementView, Movements, SetSafety, Transfer,
     },
 };
 use maud::{Markup, html};
 
 use super::{
+    articles::Names,
     counts,
     form::{Form, wrong},
+    incoming,
     layout::Page,
     table::{pager, table},
     visit::{Done, Visit},
@@ -36,22 +32,18 @@ const MOVEMENTS_SHOWN: u32 = 12;
 const REASONS: [&str; 3] = ["count", "delivery", "damage"];
 
 /// Units that one form may add or take; more is a slip of the finger.
-const DELTA_MAX: i64 = 100_000;
+pub(super) const DELTA_MAX: i64 = 100_000;
 
 pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
     let page = visit.ask(Levels { cursor: visit.cursor(), limit: Some(LEVELS_PER_PAGE), ..Levels::default() }).await?;
     let moved = visit.ask(Movements { limit: Some(MOVEMENTS_SHOWN), ..Movements::default() }).await?.items;
-    let numbers: BTreeSet<SkuNo> =
-        page.items.iter().map(|level| level.sku_no).chain(moved.iter().map(|movement| movement.sku_no)).collect();
-    let names = PriceLines { sku_nos: numbers.into_iter().collect(), currency: Currency::EUR };
-    // Without names the numbers are still right.
-    let known = visit.ask_as_service(names).await.map(|known| known.skus).unwrap_or_default();
-    let names: HashMap<SkuNo, (String, String)> =
-        known.into_iter().map(|sku| (sku.sku_no, (sku.title, sku.sku))).collect();
+    let numbers = page.items.iter().map(|level| level.sku_no).chain(moved.iter().map(|movement| movement.sku_no));
+    let names = Names::of(&visit, numbers).await;
     let places = visit.ask(Locations {}).await?;
-    let rows = page.items.iter().map(|level| row(&visit, level, &places, names.get(&level.sku_no))).collect();
+    let rows = page.items.iter().map(|level| row(&visit, level, &places, &names)).collect();
     let heads = ["Article", "Place", "On hand", "Held", "Promised", "Free", "Change"];
     let body = html! {
+        (incoming::pages(&visit, "/stock"))
         (table("Units by article and place", &heads, rows, "Nothing has been counted yet."))
         p.fine { "Held: in orders that are not paid yet. Promised: sold. Free: what can still be ordered." }
         (pager(&visit.at("/stock"), "", visit.cursor().is_some(), page.next_cursor.as_deref()))
@@ -62,13 +54,12 @@ pub(crate) async fn list(visit: Arc<Visit>) -> Result<Page, Failure> {
 }
 
 /// Who changed what, when and why.
-fn movements(moved: &[MovementView], names: &HashMap<SkuNo, (String, String)>) -> Markup {
+fn movements(moved: &[MovementView], names: &Names) -> Markup {
     let rows = moved
         .iter()
         .map(|movement| {
-            let name = names.get(&movement.sku_no);
             vec![
-                html! { @if let Some((title, _)) = name { (title) } @else { "SKU number " (movement.sku_no) } },
+                names.cell(movement.sku_no),
                 html! { (movement.location_name) },
                 html! { span.num { @if movement.delta > 0 { "+" } (movement.delta) } },
                 html! { (plain(&movement.reason)) },
@@ -80,12 +71,10 @@ fn movements(moved: &[MovementView], names: &HashMap<SkuNo, (String, String)>) -
     table("Newest first", &["Article", "Place", "Units", "Why", "When", "Who"], rows, "Nothing has been counted yet.")
 }
 
-fn row(visit: &Visit, level: &Level, places: &[Location], name: Option<&(String, String)>) -> Vec<Markup> {
-    let title = name.map_or("this article", |(title, _)| title);
+fn row(visit: &Visit, level: &Level, places: &[Location], names: &Names) -> Vec<Markup> {
+    let (title, at) = (names.title(level.sku_no), format!("/stock/{}", level.location));
     vec![
-        html! {
-            @if let Some((title, sku)) = name { (title) br; code { (sku) } } @else { "SKU number " (level.sku_no) }
-        },
+        names.cell(level.sku_no),
         html! { (level.location_name) },
         html! { span.num { (level.on_hand) } },
         html! { span.num { (level.pending) } },
@@ -94,11 +83,14 @@ fn row(visit: &Visit, level: &Level, places: &[Location], name: Option<&(String,
             span.num { (level.available) }
             @if level.short > 0 { " " (badge("short")) " " (level.short) }
             @if level.safety > 0 { br; span.fine { (level.safety) " kept back" } }
+            @if level.incoming > 0 { br; span.fine { (level.incoming) " on their way" } }
         },
         html! {
             (adjust_form(visit, level, title))
             (transfer_form(visit, level, places, title))
             (safety_form(visit, level, title))
+            (incoming::announce_form(visit, level, title))
+            (incoming::reorder_form(visit, (level.sku_no, &level.merchant.to_string(), level.reorder_point), &at, title))
         },
     ]
 }
@@ -126,7 +118,7 @@ fn adjust_form(visit: &Visit, level: &Level, name: &str) -> Markup {
 }
 
 /// The article and its merchant, as every form of a row names them.
-fn which(level: &Level) -> Markup {
+pub(super) fn which(level: &Level) -> Markup {
     html! {
         input type="hidden" name="sku_no" value=(level.sku_no);
         input type="hidden" name="location" value=(level.location);
@@ -135,7 +127,7 @@ fn which(level: &Level) -> Markup {
 }
 
 /// Reads what [`which`] wrote.
-fn named(form: &Form) -> Result<(SkuNo, LocationId, MerchantId), Failure> {
+pub(super) fn named(form: &Form) -> Result<(SkuNo, LocationId, MerchantId), Failure> {
     Ok((
         form.parsed("sku_no", "The number of an article.")?,
         form.parsed("location", "The id of a place.")?,

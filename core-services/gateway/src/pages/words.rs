@@ -39,8 +39,8 @@ pub(crate) fn badge(code: &str) -> Markup {
         "paid" | "in_fulfilment" | "delivered" | "completed" | "captured" | "following" | "running" | "active"
         | "passed" | "shipped" | "received" => "good",
         "awaiting_payment" | "pending" | "requires_action" | "processing" | "authorised" | "snapshot" | "short"
-        | "preparing" | "requested" | "approved" | "receiving" => "warn",
-        "unreachable" | "silent" | "disputed" | "unknown" | "refused" | "failed" | "parked" => "bad",
+        | "preparing" | "requested" | "approved" | "receiving" | "low" => "warn",
+        "unreachable" | "silent" | "disputed" | "unknown" | "refused" | "failed" | "parked" | "out" => "bad",
         _ => "calm",
     };
     html! { span class={ "badge " (mood) } { (plain(code)) } }

@@ -14,12 +14,12 @@ use bodega_domain::{
         inventory::{Adjust, Adjustment, PutLocations},
     },
     principal::Principal,
-    stock::{StockRow, bands},
+    stock::{StockRow, standings},
 };
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
 
-use super::{announce_bands, exceptions, parts};
-use crate::store::{self, movements::Movement};
+use super::{announce_standings, exceptions, parts};
+use crate::store::{self, Shelf, movements::Movement};
 
 /// Adjustments in one message.
 pub(super) const ADJUSTMENTS_MAX: usize = 5_000;
@@ -42,21 +42,8 @@ pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) 
     let merchants: BTreeSet<MerchantId> = request.adjustments.iter().map(|a| a.merchant).collect();
     if !call.principal.acts_for_all() {
         may_act_for(&call.principal, &merchants)?;
-        sells(&inventory, &call, &request.adjustments).await?;
     }
-    let wanted: BTreeSet<LocationId> = request.adjustments.iter().map(|a| a.location).collect();
-    let wanted: Vec<LocationId> = wanted.into_iter().collect();
-    let known = store::known_locations(inventory.postgres().pool(), &wanted).await.map_err(DatabaseError::from)?;
-    let mut v = Validation::new();
-    for (index, adjustment) in request.adjustments.iter().enumerate() {
-        v.check(
-            known.contains(&adjustment.location),
-            &format!("/adjustments/{index}/location"),
-            "unknown",
-            "There is no such location.",
-        );
-    }
-    v.finish()?;
+    lead_somewhere(&inventory, &call, "adjustments", &shelves(&request.adjustments)).await?;
     let adjustments = &request.adjustments;
     let who = call.principal.who();
     let who = who.as_str();
@@ -68,6 +55,47 @@ pub(crate) async fn adjust(inventory: Context, call: Call, mut request: Adjust) 
         })
         .await?;
     Ok(Done {})
+}
+
+fn shelves(adjustments: &[Adjustment]) -> Vec<Shelf> {
+    adjustments.iter().map(|a| (a.sku_no, a.location, a.merchant)).collect()
+}
+
+/// Shelves of a request's list: their places are known, and who is no admin sells what lies there.
+pub(super) async fn lead_somewhere(
+    inventory: &Context,
+    call: &Call,
+    list: &str,
+    shelves: &[Shelf],
+) -> Result<(), Failure> {
+    if !call.principal.acts_for_all() {
+        sells(inventory, call, shelves).await?;
+    }
+    let wanted: BTreeSet<LocationId> = shelves.iter().map(|(_, location, _)| *location).collect();
+    let wanted: Vec<LocationId> = wanted.into_iter().collect();
+    let known = store::known_locations(inventory.postgres().pool(), &wanted).await.map_err(DatabaseError::from)?;
+    let mut v = Validation::new();
+    for (index, (_, location, _)) in shelves.iter().enumerate() {
+        let at = format!("/{list}/{index}/location");
+        v.check(known.contains(location), &at, "unknown", "There is no such location.");
+    }
+    v.finish()
+}
+
+/// Makes and locks shelves, each its merchant's own.
+pub(super) async fn lock_shelves(
+    tx: &mut Tx<'_, '_>,
+    shelves: &[Shelf],
+) -> Result<Vec<StockRow>, TransactionError<Failure>> {
+    store::ensure_stock(tx, shelves).await?;
+    let skus: Vec<SkuNo> = shelves.iter().map(|(sku, ..)| *sku).collect::<BTreeSet<_>>().into_iter().collect();
+    let rows = store::lock_stock(tx, &skus).await?;
+    let owner: BTreeMap<(SkuNo, LocationId), MerchantId> =
+        rows.iter().map(|row| ((row.sku_no, row.location), row.merchant)).collect();
+    if shelves.iter().all(|(sku, location, merchant)| owner.get(&(*sku, *location)) == Some(merchant)) {
+        return Ok(rows);
+    }
+    Err(TransactionError::Refused(Failure::new(Code::Forbidden, "This stock belongs to another merchant.")))
 }
 
 /// What a text has to be.
@@ -94,7 +122,7 @@ fn validate(adjustments: &[Adjustment]) -> Result<(), Failure> {
             !ours,
             &format!("/adjustments/{index}/reference"),
             "reserved",
-            "Movements of shipments, counts and transfers are called so.",
+            "Movements of shipments, counts, transfers and announced goods are called so.",
         );
     }
     v.finish()
@@ -118,14 +146,14 @@ fn once_each(adjustments: Vec<Adjustment>) -> Result<Vec<Adjustment>, Failure> {
 }
 
 /// A merchant counts its own goods only.
-fn may_act_for(principal: &Principal, merchants: &BTreeSet<MerchantId>) -> Result<(), Failure> {
+pub(super) fn may_act_for(principal: &Principal, merchants: &BTreeSet<MerchantId>) -> Result<(), Failure> {
     let own: BTreeSet<MerchantId> = principal.merchants().collect();
     if merchants.is_subset(&own) { Ok(()) } else { Err(Code::Forbidden.into()) }
 }
 
 /// Who counts a SKU for the first time has to sell it: otherwise one merchant could fill another's shelf with nothing.
-async fn sells(inventory: &Context, call: &Call, adjustments: &[Adjustment]) -> Result<(), Failure> {
-    let skus: BTreeSet<SkuNo> = adjustments.iter().map(|a| a.sku_no).collect();
+async fn sells(inventory: &Context, call: &Call, shelves: &[Shelf]) -> Result<(), Failure> {
+    let skus: BTreeSet<SkuNo> = shelves.iter().map(|(sku, ..)| *sku).collect();
     let skus: Vec<SkuNo> = skus.into_iter().collect();
     let mut sellers = store::sellers_of(inventory.postgres().pool(), &skus).await.map_err(DatabaseError::from)?;
     let new: Vec<SkuNo> = skus.into_iter().filter(|sku| !sellers.contains_key(sku)).collect();
@@ -135,7 +163,7 @@ async fn sells(inventory: &Context, call: &Call, adjustments: &[Adjustment]) -> 
         let answer = inventory.bus().request(&ask, &call.context).await?;
         sellers.extend(answer.skus.into_iter().map(|sku| (sku.sku_no, sku.merchant)));
     }
-    if adjustments.iter().all(|a| sellers.get(&a.sku_no) == Some(&a.merchant)) {
+    if shelves.iter().all(|(sku, _, merchant)| sellers.get(sku) == Some(merchant)) {
         return Ok(());
     }
     Err(Failure::new(Code::Forbidden, "This article is another merchant's, or not sold at all."))
@@ -148,15 +176,7 @@ async fn count(
     who: &str,
 ) -> Result<(), TransactionError<Failure>> {
     let now = inventory.clock().now();
-    store::ensure_stock(tx, adjustments).await?;
-    let skus: Vec<SkuNo> = adjustments.iter().map(|a| a.sku_no).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut rows = store::lock_stock(tx, &skus).await?;
-    let owner: BTreeMap<(SkuNo, LocationId), MerchantId> =
-        rows.iter().map(|row| ((row.sku_no, row.location), row.merchant)).collect();
-    if adjustments.iter().any(|a| owner.get(&(a.sku_no, a.location)) != Some(&a.merchant)) {
-        let failure = Failure::new(Code::Forbidden, "This stock belongs to another merchant.");
-        return Err(TransactionError::Refused(failure));
-    }
+    let mut rows = lock_shelves(tx, &shelves(adjustments)).await?;
     let movements: Vec<_> = adjustments.iter().map(|a| (inventory.entropy().uuid(now), a)).collect();
     let new = store::movements::insert_movements(tx, &movements, who, now).await?;
     if new.len() < adjustments.len() {
@@ -192,7 +212,7 @@ pub(super) async fn book(inventory: &Context, tx: &mut Tx<'_, '_>, rows: &mut [S
     store::count_stock(tx, &deltas).await?;
     exceptions::settle(inventory, tx, exceptional.into_iter()).await?;
     // Compared with nothing, so that the first count of a SKU is announced too.
-    announce_bands(inventory, tx, &BTreeMap::new(), &bands(rows)).await?;
+    announce_standings(inventory, tx, &BTreeMap::new(), &standings(rows)).await?;
     Ok(())
 }
 

@@ -8,12 +8,12 @@ use bodega_domain::{
     catalog::SkuNo,
     id::{LocationId, OrderId},
     message::inventory::{HoldOf, HoldState, Post, Unpost, Void},
-    stock::{Allocation, HoldChange, StockRow, bands},
+    stock::{Allocation, HoldChange, StockRow, standings},
 };
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx, halving};
 
 use super::{
-    announce_bands, exceptions,
+    announce_standings, exceptions,
     hold::{ASKS_MAX, Again},
 };
 use crate::store;
@@ -122,7 +122,7 @@ async fn apply(
 ) -> Result<BTreeMap<OrderId, HoldState>, TransactionError<Again>> {
     let orders: Vec<OrderId> = orders.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let Held { mut rows, mut states, lines } = lock(tx, &orders).await?.ok_or(TransactionError::Refused(Again))?;
-    let before = bands(&rows);
+    let before = standings(&rows);
     let now = inventory.clock().now();
     let (mut changes, mut tombstones) = (Vec::new(), Vec::new());
     let mut deltas: BTreeMap<(SkuNo, LocationId), (i64, i64)> = BTreeMap::new();
@@ -160,6 +160,6 @@ async fn apply(
     store::move_stock(tx, &deltas).await?;
     exceptions::settle(inventory, tx, short.into_iter()).await?;
     store::set_hold_states(tx, &changes, now).await?;
-    announce_bands(inventory, tx, &before, &bands(&rows)).await?;
+    announce_standings(inventory, tx, &before, &standings(&rows)).await?;
     Ok(states)
 }

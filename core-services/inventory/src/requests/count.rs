@@ -13,14 +13,14 @@ use bodega_domain::{
         inventory::{Adjustment, Count, CountAnswer, Counted, SetSafety, Transfer},
     },
     principal::Principal,
-    stock::{StockRow, bands},
+    stock::{StockRow, standings},
     token::sha256,
 };
 use bodega_platform::{Call, Context, DatabaseError, TransactionError, Tx};
 
 use super::{
-    adjust::{ADJUSTMENT_UNITS_MAX, ADJUSTMENTS_MAX, ONE_LINE, book, is_line, known_are_the_same},
-    announce_bands,
+    adjust::{ADJUSTMENT_UNITS_MAX, ADJUSTMENTS_MAX, ONE_LINE, book, is_line, known_are_the_same, lock_shelves},
+    announce_standings,
 };
 use crate::store::{self, movements::Movement};
 
@@ -118,7 +118,7 @@ async fn take_in(
     Ok(answer)
 }
 
-async fn record(
+pub(super) async fn record(
     inventory: &Context,
     tx: &mut Tx<'_, '_>,
     adjustments: &[Adjustment],
@@ -170,15 +170,10 @@ async fn carry(
         reference: format!("transfer:{}:{way}", request.reference),
     };
     let sides = [side(request.from, -units, "out"), side(request.to, units, "in")];
-    store::ensure_stock(tx, &sides).await?;
-    let mut rows = store::lock_stock(tx, &[request.sku_no]).await?;
+    let shelves = [request.from, request.to].map(|place| (request.sku_no, place, request.merchant));
+    let mut rows = lock_shelves(tx, &shelves).await?;
     let refuse = |failure: Failure| Err(TransactionError::Refused(failure));
-    let places: Vec<&StockRow> =
-        rows.iter().filter(|row| row.location == request.from || row.location == request.to).collect();
-    if places.len() != 2 || places.iter().any(|row| row.merchant != request.merchant) {
-        return refuse(Failure::new(Code::Forbidden, "This stock belongs to another merchant."));
-    }
-    let free = places.iter().find(|row| row.location == request.from).map_or(0, |row| {
+    let free = rows.iter().find(|row| row.location == request.from).map_or(0, |row| {
         // What is kept back may be carried: it is promised to nobody.
         (row.on_hand - row.pending - row.posted).max(0)
     });
@@ -209,7 +204,7 @@ pub(crate) async fn set_safety(inventory: Context, call: Call, request: SetSafet
         .transaction(|mut tx| {
             Box::pin(async move {
                 let mut rows = store::lock_stock(&mut tx, &[request.sku_no]).await?;
-                let before = bands(&rows);
+                let before = standings(&rows);
                 let is_it = |row: &&mut StockRow| row.location == request.location && row.merchant == request.merchant;
                 let Some(row) = rows.iter_mut().find(is_it) else {
                     let failure = Failure::new(Code::SkuNotFound, "This article has never been booked there.");
@@ -222,7 +217,7 @@ pub(crate) async fn set_safety(inventory: Context, call: Call, request: SetSafet
                 let now = inventory.clock().now();
                 let (sku_no, location) = (request.sku_no, request.location);
                 store::counts::set_safety(&mut tx, sku_no, location, request.safety, who, now).await?;
-                announce_bands(inventory, &mut tx, &before, &bands(&rows)).await?;
+                announce_standings(inventory, &mut tx, &before, &standings(&rows)).await?;
                 Ok::<_, TransactionError<Failure>>(())
             })
         })

@@ -8,11 +8,11 @@ use bodega_domain::{
     id::{LocationId, OrderId},
     limits::CART_LINES_MAX,
     message::inventory::{Hold, HoldAsk, HoldVerdict},
-    stock::{bands, decide_holds},
+    stock::{decide_holds, standings},
 };
 use bodega_platform::{Call, Context, TransactionError, Tx, halving};
 
-use super::announce_bands;
+use super::announce_standings;
 use crate::store;
 
 /// Asks in one message. The order service sends at most a batch of its own.
@@ -72,7 +72,7 @@ async fn decide(
     let orders: Vec<OrderId> = asks.iter().map(|ask| ask.order).collect();
     let mut rows = store::lock_stock(tx, &skus).await?;
     let existing = store::hold_states(tx, &orders, false).await?;
-    let before = bands(&rows);
+    let before = standings(&rows);
     let decision = decide_holds(&mut rows, &existing, asks);
     if decision.allocations.is_empty() {
         return Ok(decision.verdicts);
@@ -90,6 +90,6 @@ async fn decide(
     if store::insert_holds(tx, &held, &decision.allocations, &pending, now).await? < held.len() {
         return Err(TransactionError::Refused(Again));
     }
-    announce_bands(inventory, tx, &before, &bands(&rows)).await?;
+    announce_standings(inventory, tx, &before, &standings(&rows)).await?;
     Ok(decision.verdicts)
 }

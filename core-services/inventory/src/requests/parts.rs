@@ -13,21 +13,21 @@ use bodega_domain::{
     },
     principal::Principal,
     stock::{
-        bands,
         parts::{PartChange, decide_release, decide_ship},
+        standings,
     },
 };
 use bodega_platform::{Call, Context, TransactionError, Tx};
 
 use super::{
-    announce_bands,
+    announce_standings,
     change::{Held, ROUNDS_MAX, lock},
     exceptions,
 };
 use crate::store::{self, parts::Part};
 
-/// What movements of shipments, counts and transfers are called by begins so: nobody else's reference may.
-pub(super) const REFERENCES: [&str; 4] = ["shipment:", "shipment_undone:", "count:", "transfer:"];
+/// What movements of shipments, counts, transfers and announced goods are called by begins so: nobody else's reference may.
+pub(super) const REFERENCES: [&str; 5] = ["shipment:", "shipment_undone:", "count:", "transfer:", "incoming:"];
 
 pub(crate) async fn ship(inventory: Context, _call: Call, request: Ship) -> Result<PartVerdict, Failure> {
     fits(&request.units)?;
@@ -176,7 +176,7 @@ async fn move_units(
     let now = inventory.clock().now();
     let state = held.states.get(&ask.order()).copied().unwrap_or(HoldState::None);
     let moves = ask.change().moves(state);
-    let before = bands(&held.rows);
+    let before = standings(&held.rows);
     let units: BTreeMap<(SkuNo, LocationId), i64> =
         taken.iter().map(|taken| ((taken.sku_no, taken.location), i64::from(taken.quantity))).collect();
     if held.rows.iter().filter(|row| units.contains_key(&(row.sku_no, row.location))).count() < units.len() {
@@ -206,6 +206,6 @@ async fn move_units(
         return Err(TransactionError::Refused(Refused::For(failure)));
     }
     exceptions::settle(inventory, tx, short.into_iter()).await?;
-    announce_bands(inventory, tx, &before, &bands(&held.rows)).await?;
+    announce_standings(inventory, tx, &before, &standings(&held.rows)).await?;
     Ok(())
 }

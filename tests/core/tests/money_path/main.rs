@@ -13,6 +13,7 @@ mod database;
 mod fulfilment;
 mod hanging;
 mod hostile;
+mod incoming;
 mod keys;
 mod late;
 mod limits;

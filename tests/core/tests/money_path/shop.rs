@@ -261,6 +261,13 @@ impl Shop {
         self.core.ask(HoldOf { order }).await.unwrap()
     }
 
+    /// At one of the two locations.
+    pub(crate) async fn level_at(&self, sku: &str, location: u128) -> Level {
+        let levels = Levels { sku_nos: vec![self.skus[sku]], ..Levels::default() };
+        let rows = self.core.ask(levels).await.unwrap().items;
+        rows.into_iter().find(|row| row.location == LocationId::from_u128(location)).unwrap()
+    }
+
     /// Sums over both locations.
     pub(crate) async fn level(&self, sku: &str) -> Level {
         let levels = Levels { sku_nos: vec![self.skus[sku]], ..Levels::default() };
