@@ -98,7 +98,7 @@ const ASKS: [(&str, &[&str]); 10] = [
     ("inventory", &["order.v1.abandon", "order.v1.unproven", "order.v1.let_go", "catalog"]),
     ("order", &["cart", "catalog", "identity", "inventory", "payment", "pricing"]),
     // Names and addresses for mails: nobody else may ask for them.
-    ("notification", &["order.v1.mailing"]),
+    ("notification", &["order.v1.mailing", "identity.v1.staff_of", "catalog.v1.price_lines"]),
     ("payment", &["order.v1.payment_changed"]),
     ("replicator", &["catalog", "identity", "pricing"]),
     // Asks for people with their own tokens, and for operators.

@@ -21,6 +21,7 @@
 //! | `identity.v1.{put_user,users}` | accounts, for admins and the seed |
 //! | `identity.v1.role_changes` | who gave whom which roles, for admins |
 //! | `identity.v1.email_digest` | whether an account has an order's e-mail, for the order service |
+//! | `identity.v1.staff_of` | whom a merchant's mails are to, for the notification service |
 //! | `identity.v1.{revoked,public_keys}` | what other services need to verify sessions |
 //! | publishes | `evt.identity.v1.session_revoked` |
 //! | asks | `catalog.v1.put_views`: the public keys, for edges; `order.v1.forget`: who a deleted account was |
@@ -86,6 +87,7 @@ async fn start(context: Context) -> Result<Wiring, StartError> {
         .on(state.clone(), requests::public_keys::public_keys)
         .on(state.clone(), requests::put_user::put_user)
         .on(state.clone(), requests::role_changes::role_changes)
+        .on(state.clone(), requests::staff_of::staff_of)
         .on(state, requests::users::users)
         .background("public_keys", move || keys::put_to_edges(publishing.clone()))
         .background("deletions", move || deletions::run(forgetting.clone()))

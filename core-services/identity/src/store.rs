@@ -6,7 +6,7 @@ pub(crate) mod deletion;
 use bodega_domain::{
     Timestamp,
     address::Address,
-    id::{AccountId, SessionId},
+    id::{AccountId, MerchantId, SessionId},
     message::identity::AccountView,
     token::Role,
 };
@@ -29,17 +29,20 @@ pub(crate) struct AccountRow {
     pub(crate) email: String,
     pub(crate) name: String,
     pub(crate) address: Option<Json<Address>>,
+    pub(crate) stock_mails: bool,
 }
 
 impl AccountRow {
     /// As its owner sees it.
     pub(crate) fn view(self) -> AccountView {
+        let for_merchants = self.roles.0.iter().any(|role| matches!(role, Role::Merchant(_)));
         AccountView {
             id: AccountId::from_u128(self.id.as_u128()),
             email: self.email,
             name: self.name,
             roles: self.roles.0,
             address: self.address.map(|address| address.0),
+            stock_mails: for_merchants.then_some(self.stock_mails),
         }
     }
 }
@@ -93,7 +96,7 @@ pub(crate) async fn by_email(
 ) -> Result<Option<AccountRow>, sqlx::Error> {
     // Index: profile_email.
     sqlx::query_as(
-        "select id, password, roles, cart_secret, email, name, address
+        "select id, password, roles, cart_secret, email, name, address, stock_mails
          from profile join account on account.id = profile.account where lower(email) = lower($1)",
     )
     .bind(email)
@@ -104,7 +107,7 @@ pub(crate) async fn by_email(
 /// An account by its id.
 pub(crate) async fn by_id(executor: impl sqlx::PgExecutor<'_>, id: Uuid) -> Result<Option<AccountRow>, sqlx::Error> {
     sqlx::query_as(
-        "select id, password, roles, cart_secret, email, name, address
+        "select id, password, roles, cart_secret, email, name, address, stock_mails
          from account join profile on profile.account = account.id where id = $1",
     )
     .bind(id)
@@ -115,7 +118,7 @@ pub(crate) async fn by_id(executor: impl sqlx::PgExecutor<'_>, id: Uuid) -> Resu
 /// Accounts after an id, by id.
 pub(crate) async fn page(pool: &PgPool, after: Uuid, limit: i64) -> Result<Vec<AccountRow>, sqlx::Error> {
     sqlx::query_as(
-        "select id, password, roles, cart_secret, email, name, address
+        "select id, password, roles, cart_secret, email, name, address, stock_mails
          from account join profile on profile.account = account.id where id > $1 order by id limit $2",
     )
     .bind(after)
@@ -130,14 +133,34 @@ pub(crate) async fn update_profile(
     account: Uuid,
     name: Option<&str>,
     address: Option<&Address>,
+    stock_mails: Option<bool>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("update profile set name = coalesce($2, name), address = coalesce($3, address) where account = $1")
-        .bind(account)
-        .bind(name)
-        .bind(address.map(Json))
-        .execute(pool)
-        .await
-        .map(|_| ())
+    sqlx::query(
+        "update profile set name = coalesce($2, name), address = coalesce($3, address),
+                stock_mails = coalesce($4, stock_mails)
+         where account = $1",
+    )
+    .bind(account)
+    .bind(name)
+    .bind(address.map(Json))
+    .bind(stock_mails)
+    .execute(pool)
+    .await
+    .map(|_| ())
+}
+
+/// Those who act for a merchant, the oldest accounts first.
+pub(crate) async fn staff_of(pool: &PgPool, merchant: MerchantId, limit: i64) -> Result<Vec<AccountRow>, sqlx::Error> {
+    // Index: account_staff.
+    sqlx::query_as(
+        "select id, password, roles, cart_secret, email, name, address, stock_mails
+         from account join profile on profile.account = account.id where roles <> '[]' and roles @> $1
+         order by id limit $2",
+    )
+    .bind(Json([Role::Merchant(merchant)]))
+    .bind(limit)
+    .fetch_all(pool)
+    .await
 }
 
 /// Whether an account still has this password, and keeps it until the end of the transaction.

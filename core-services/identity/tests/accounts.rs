@@ -252,7 +252,9 @@ async fn an_account_changes_what_it_gives_and_keeps_the_rest() {
     assert_eq!(core.ask_as(Some(&session.token), Account {}).await.unwrap(), view);
     let mut nowhere = address;
     nowhere.city = String::new();
-    let refused = core.ask_as(Some(&session.token), Update { address: Some(nowhere), name: Some(" ".into()) }).await;
+    let refused = core
+        .ask_as(Some(&session.token), Update { address: Some(nowhere), name: Some(" ".into()), ..Update::default() })
+        .await;
     assert_eq!(fields(&refused).into_iter().map(|f| f.0).collect::<Vec<_>>(), ["/name", "/address/city"]);
     assert_eq!(code(&core.ask_as(None, Account {}).await), Some(Code::Unauthenticated));
 }

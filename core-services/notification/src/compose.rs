@@ -7,7 +7,7 @@ use bodega_domain::{
     message::notification::MailKind,
     order::{OrderStatus, OrderView, ReturnState, ReturnView, ShipmentView},
 };
-use maud::{DOCTYPE, html};
+use maud::{DOCTYPE, Markup, html};
 
 use crate::store::Mail;
 
@@ -194,32 +194,42 @@ fn text(told: &Told, order: &OrderView, name: &str, address: &str) -> String {
 }
 
 fn page(told: &Told, order: &OrderView, name: &str, address: &str) -> String {
+    frame(
+        &told.heading,
+        &html! {
+            p dir="auto" { "Hello " (name) "," }
+            @for sentence in &told.sentences { p { (sentence) } }
+            @if !told.pieces.is_empty() {
+                ul { @for (title, count) in &told.pieces { li dir="auto" { (count) " × " (title) } } }
+            }
+            @if told.sums {
+                table style="width:100%;border-collapse:collapse" {
+                    @for line in &order.lines {
+                        tr {
+                            td style="padding:.3rem 0" dir="auto" { (line.quantity) " × " (line.title) }
+                            td style="padding:.3rem 0;text-align:right" { (line.total) }
+                        }
+                    }
+                    @for (what, amount) in sums(order) {
+                        tr { td style="padding:.3rem 0" { (what) } td style="padding:.3rem 0;text-align:right" { (amount) } }
+                    }
+                }
+            }
+            p { a href=(address) style="color:#7a3b00" { "Look at your order" } }
+        },
+    )
+}
+
+/// A mail as a page.
+pub(crate) fn frame(heading: &str, body: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head { meta charset="utf-8"; meta name="viewport" content="width=device-width"; title { (told.heading) } }
+            head { meta charset="utf-8"; meta name="viewport" content="width=device-width"; title { (heading) } }
             body style="margin:0;background:#f6f3ee;color:#23201c;font:16px/1.5 system-ui,sans-serif" {
                 div style="max-width:34rem;margin:0 auto;padding:1.5rem" {
-                    h1 style="font-size:1.4rem;line-height:1.25" dir="auto" { (told.heading) }
-                    p dir="auto" { "Hello " (name) "," }
-                    @for sentence in &told.sentences { p { (sentence) } }
-                    @if !told.pieces.is_empty() {
-                        ul { @for (title, count) in &told.pieces { li dir="auto" { (count) " × " (title) } } }
-                    }
-                    @if told.sums {
-                        table style="width:100%;border-collapse:collapse" {
-                            @for line in &order.lines {
-                                tr {
-                                    td style="padding:.3rem 0" dir="auto" { (line.quantity) " × " (line.title) }
-                                    td style="padding:.3rem 0;text-align:right" { (line.total) }
-                                }
-                            }
-                            @for (what, amount) in sums(order) {
-                                tr { td style="padding:.3rem 0" { (what) } td style="padding:.3rem 0;text-align:right" { (amount) } }
-                            }
-                        }
-                    }
-                    p { a href=(address) style="color:#7a3b00" { "Look at your order" } }
+                    h1 style="font-size:1.4rem;line-height:1.25" dir="auto" { (heading) }
+                    (body)
                 }
             }
         }

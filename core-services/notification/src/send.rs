@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bodega_domain::{
     Failure, Timestamp,
+    id::MailId,
     message::{notification::MailState, order::Mailing},
 };
 use bodega_platform::{CallError, Context, config::MailConfig, telemetry::metrics};
@@ -16,15 +17,16 @@ use lettre::{
 
 use crate::{
     compose::{self, Letter},
+    stock,
     store::{self, Mail},
 };
 
 /// Milliseconds between two looks for mails that are due.
 const LOOK_EVERY_MS: u64 = 1_000;
 /// Mails that are taken, and sent side by side.
-const LEASE_MAX: i64 = 8;
+pub(crate) const LEASE_MAX: i64 = 8;
 /// Seconds for which a taken mail is nobody else's: longer than a server may take.
-const LEASE_S: i64 = 120;
+pub(crate) const LEASE_S: i64 = 120;
 /// Seconds that a mail server may take for a mail.
 const SERVER_TIMEOUT_S: u64 = 60;
 /// Seconds until a mail that was not taken is tried again, doubled at each try.
@@ -32,7 +34,7 @@ const AGAIN_AFTER_S: i64 = 30;
 /// Seconds between two tries, at most.
 const AGAIN_AFTER_MAX_S: i64 = 3_600;
 /// Days after which a mail is given up: it would tell of another world.
-const GIVEN_UP_AFTER_DAYS: i64 = 3;
+pub(crate) const GIVEN_UP_AFTER_DAYS: i64 = 3;
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
@@ -50,11 +52,14 @@ pub(crate) async fn run(context: Context) {
             Ok(mails) => drop(join_all(mails.iter().map(|mail| see_to(&context, (*post).as_ref(), mail))).await),
             Err(error) => tracing::warn!(%error, "mails that are due could not be looked for"),
         }
+        if let Err(error) = stock::tell(&context, (*post).as_ref()).await {
+            tracing::warn!(%error, "what merchants are to be told could not be read or written");
+        }
     }
 }
 
 /// Where mails go out.
-struct Post {
+pub(crate) struct Post {
     transport: Transport,
     from: Mailbox,
     /// What the ids of mails end with.
@@ -91,10 +96,41 @@ impl Post {
         let domain = from.email.domain().to_owned();
         Some(Self { transport, from, domain })
     }
+
+    /// Gives a letter to the mail server.
+    pub(crate) async fn deliver(&self, id: MailId, email: &str, letter: Letter) -> Outcome {
+        // Checked when it was given to us, so what the library will not take is no address that anybody has.
+        let Some(message) = self.message(id, email, letter) else { return Outcome::Never("address".to_owned()) };
+        // The library's own timeout ends with the connection: a server that takes it and says nothing would hold us for ever.
+        let sent = tokio::time::timeout(Duration::from_secs(SERVER_TIMEOUT_S), self.transport.send(message)).await;
+        match sent {
+            Err(_) => Outcome::Again("silent".to_owned()),
+            Ok(Ok(_)) => Outcome::Sent,
+            // The server's words may name the buyer: its code says enough. What it says of us, a wrong password for instance,
+            // is put right by an operator, and the mail waits for that.
+            Ok(Err(error)) if is_about_the_address(&error) => Outcome::Never(status(&error)),
+            Ok(Err(error)) => {
+                tracing::warn!(mail = %id, status = status(&error), "the mail server did not take a mail");
+                Outcome::Again(status(&error))
+            }
+        }
+    }
+
+    fn message(&self, id: MailId, email: &str, letter: Letter) -> Option<Message> {
+        // Without the name: a display name of any script is one more thing that servers trip over.
+        let to = Mailbox::new(None, email.parse().ok()?);
+        Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(letter.subject)
+            .message_id(Some(format!("<{id}@{}>", self.domain)))
+            .multipart(MultiPart::alternative_plain_html(letter.text, letter.html))
+            .ok()
+    }
 }
 
 /// What became of a try.
-enum Outcome {
+pub(crate) enum Outcome {
     Sent,
     Skipped(&'static str),
     Again(String),
@@ -127,7 +163,8 @@ async fn see_to(context: &Context, post: Option<&Post>, mail: &Mail) {
     }
 }
 
-fn again(now: Timestamp, attempts: u32) -> Timestamp {
+/// When something is tried again that was tried so often.
+pub(crate) fn again(now: Timestamp, attempts: u32) -> Timestamp {
     let doublings = attempts.saturating_sub(1).min(10);
     now.plus_s(AGAIN_AFTER_S.saturating_mul(1 << doublings).min(AGAIN_AFTER_MAX_S))
 }
@@ -146,25 +183,10 @@ async fn send(context: &Context, post: &Post, mail: &Mail) -> Outcome {
     let Some(letter) = compose::letter(mail, &to.order, &contact.name, shop) else {
         return Outcome::Skipped("not_true_any_more");
     };
-    // Checked when the order was placed, so what the library will not take is no address that anybody has.
-    let Some(message) = message(post, mail, &contact.email, letter) else {
-        return Outcome::Never("address".to_owned());
-    };
     context.failpoints().hit("notification.before_send").await;
-    // The library's own timeout ends with the connection: a server that takes it and says nothing would hold us for ever.
-    let sent = tokio::time::timeout(Duration::from_secs(SERVER_TIMEOUT_S), post.transport.send(message)).await;
+    let outcome = post.deliver(mail.view.id, &contact.email, letter).await;
     context.failpoints().hit("notification.after_send").await;
-    match sent {
-        Err(_) => Outcome::Again("silent".to_owned()),
-        Ok(Ok(_)) => Outcome::Sent,
-        // The server's words may name the buyer: its code says enough. What it says of us, a wrong password for instance, is
-        // put right by an operator, and the mail waits for that.
-        Ok(Err(error)) if is_about_the_address(&error) => Outcome::Never(status(&error)),
-        Ok(Err(error)) => {
-            tracing::warn!(mail = %mail.view.id, status = status(&error), "the mail server did not take a mail");
-            Outcome::Again(status(&error))
-        }
-    }
+    outcome
 }
 
 /// 550 to 553: no such mailbox, or none that takes mail (RFC 5321).
@@ -175,16 +197,4 @@ fn is_about_the_address(error: &lettre::transport::smtp::Error) -> bool {
 
 fn status(error: &lettre::transport::smtp::Error) -> String {
     error.status().map_or_else(|| "unreachable".to_owned(), |code| code.to_string())
-}
-
-fn message(post: &Post, mail: &Mail, email: &str, letter: Letter) -> Option<Message> {
-    // Without the name: a display name of any script is one more thing that servers trip over.
-    let to = Mailbox::new(None, email.parse().ok()?);
-    Message::builder()
-        .from(post.from.clone())
-        .to(to)
-        .subject(letter.subject)
-        .message_id(Some(format!("<{}@{}>", mail.view.id, post.domain)))
-        .multipart(MultiPart::alternative_plain_html(letter.text, letter.html))
-        .ok()
 }

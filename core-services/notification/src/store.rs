@@ -1,5 +1,7 @@
 //! All SQL of notification.
 
+pub(crate) mod stock;
+
 use bodega_domain::{
     Timestamp,
     id::{MailId, OrderId},

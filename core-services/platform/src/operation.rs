@@ -125,6 +125,7 @@ pub const OPERATIONS: &[Operation] = &[
     internal("identity.v1.email_digest", Idempotency::Read),
     internal("identity.v1.public_keys", Idempotency::Read),
     internal("identity.v1.revoked", Idempotency::Read),
+    internal("identity.v1.staff_of", Idempotency::Read),
     // inventory
     core("inventory.v1.adjust", Caller::Merchant, RateClass::Write, Idempotency::Natural),
     core("inventory.v1.count", Caller::Merchant, RateClass::Write, Idempotency::Key),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Done, Page, events, requests};
 use crate::{
     address::Address,
-    id::{AccountId, SessionId},
+    id::{AccountId, MerchantId, SessionId},
     time::Timestamp,
     token::{PublicKey, Role},
 };
@@ -78,6 +78,9 @@ pub struct Update {
     /// New default address.
     #[serde(default)]
     pub address: Option<Address>,
+    /// For those who act for merchants: whether they want to hear by e-mail what of the stock is low.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock_mails: Option<bool>,
 }
 
 /// Deletes the asker's account for good: profile, password and sessions. The orders stay, and forget who ordered: those
@@ -103,6 +106,29 @@ pub struct AccountView {
     /// Default address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
+    /// Of those who act for merchants: whether they want to hear by e-mail what of the stock is low.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock_mails: Option<bool>,
+}
+
+/// Who acts for a merchant; asked by the service that sends it mails.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StaffOf {
+    /// Which.
+    pub merchant: MerchantId,
+}
+
+/// Somebody who acts for a merchant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Colleague {
+    /// Their account.
+    pub account: AccountId,
+    /// E-mail.
+    pub email: String,
+    /// Name.
+    pub name: String,
+    /// Whether they want to hear what of the stock is low.
+    pub stock_mails: bool,
 }
 
 /// The e-mail of an account as a digest; asked by the service that compares it with an order's, so that no e-mail travels.
@@ -214,6 +240,7 @@ requests! {
     Revoked => "identity.v1.revoked", RevokedPage;
     PublicKeys => "identity.v1.public_keys", Vec<PublicKey>;
     PutUser => "identity.v1.put_user", AccountView;
+    StaffOf => "identity.v1.staff_of", Vec<Colleague>;
     Users => "identity.v1.users", Page<AccountView>;
     RoleChanges => "identity.v1.role_changes", Page<RoleChange>;
 }

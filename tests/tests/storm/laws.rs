@@ -140,7 +140,10 @@ pub(crate) const LAWS: &[Law] = &[
                  where published is null
                     or (subject ~ '^evt.order.v1.(placed|status_changed|shipped|delivered|lines_cancelled|return_changed)'
                         and not exists (select from notification.inbox i where i.event_id = o.id))
-                 union all select format('%s %s', subject, id) from inventory.outbox where published is null
+                 union all select format('%s %s', subject, id) from inventory.outbox o
+                 where published is null
+                    or (subject = 'evt.inventory.v1.stock_alerts'
+                        and not exists (select from notification.inbox i where i.event_id = o.id))
                  union all select format('%s %s', subject, id) from payment.outbox where published is null",
         plant: "delete from notification.inbox where event_id = (select event_id from notification.inbox limit 1)",
         at_rest: true,

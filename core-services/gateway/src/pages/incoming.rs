@@ -188,9 +188,12 @@ fn receive_form(visit: &Visit, incoming: &IncomingView, title: &str) -> Markup {
                         value=[(left > 0).then_some(left)];
                 }
                 @if incoming.closed_at.is_none() {
-                    div.field.check {
-                        input id=(last) name="last" type="checkbox" value="yes";
-                        label for=(last) { "No more comes" }
+                    div.field {
+                        label for=(last) { "After that" }
+                        select id=(last) name="last" {
+                            option value="no" { "more comes" }
+                            option value="yes" { "no more comes" }
+                        }
                     }
                 }
                 button.button type="submit" { "Book in" }

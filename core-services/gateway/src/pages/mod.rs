@@ -62,6 +62,7 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/returns"), read(desk, returns::list))
             .route(&at("/settings"), read(desk, settings::show).merge(write(desk, settings::change)))
             .route(&at("/settings/stock"), write(desk, settings::change_share))
+            .route(&at("/settings/stock-mails"), write(desk, settings::change_stock_mails))
             .route(&at("/products"), read(desk, products::list))
             .route(&at("/products/{slug}"), read(desk, products::show).merge(write(desk, products::change)))
             .route(&at("/stock"), read(desk, stock::list).merge(write(desk, stock::adjust)))

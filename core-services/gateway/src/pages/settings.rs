@@ -8,6 +8,7 @@ use bodega_domain::{
     limits::TEXT_LINE_BYTES_MAX,
     message::{
         catalog::MerchantOf,
+        identity::{Account, Update},
         inventory,
         payment::{CaptureAt, LateMoney, Policies, Policy, SetPolicy},
     },
@@ -37,9 +38,10 @@ const fn taken(choice: CaptureAt) -> &'static str {
 }
 
 pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
-    let (policies, stock) = tokio::join!(
+    let (policies, stock, account) = tokio::join!(
         visit.ask(Policies { merchant: None, cursor: visit.cursor() }),
         visit.ask(inventory::Policies { merchant: None, cursor: visit.query("stock").map(str::to_owned) }),
+        visit.ask(Account {}),
     );
     let (policies, stock) = (policies?, stock?);
     let body = html! {
@@ -73,8 +75,40 @@ pub(crate) async fn show(visit: Arc<Visit>) -> Result<Page, Failure> {
                 p { a href={ (visit.at("/settings?stock=")) (super::table::escape(next)) } { "More merchants" } }
             }
         }
+        @if let Some(wanted) = account.ok().and_then(|account| account.stock_mails) { (stock_mails(&visit, wanted)) }
     };
     Ok(Page::new("Settings", body))
+}
+
+/// Each person chooses for the own mailbox.
+fn stock_mails(visit: &Visit, wanted: bool) -> Markup {
+    html! {
+        section aria-labelledby="stock-mails" {
+            h2 id="stock-mails" { "E-mails about stock" }
+            p {
+                "Some minutes after articles have come to the units at which they are to be ordered anew, or have run out, or are back, "
+                "one e-mail tells of all of them. This is about your own mailbox; your colleagues choose for theirs."
+            }
+            form.sheet method="post" action=(visit.at("/settings/stock-mails")) {
+                div.field {
+                    label for="wanted" { "Send me e-mails about low stock" }
+                    select id="wanted" name="wanted" {
+                        option value="true" selected[wanted] { "Yes" }
+                        option value="false" selected[!wanted] { "No" }
+                    }
+                }
+                button.button type="submit" { "Save" span.vh { " the choice about e-mails" } }
+            }
+        }
+    }
+}
+
+pub(crate) async fn change_stock_mails(visit: Arc<Visit>) -> Result<Done, Failure> {
+    let wanted = visit.form.parsed("wanted", "Yes or no.")?;
+    visit.ask(Update { stock_mails: Some(wanted), ..Update::default() }).await?;
+    let said =
+        if wanted { "Saved: you get e-mails about low stock." } else { "Saved: no more e-mails about low stock." };
+    Ok(Done { to: visit.at("/settings"), said: said.to_owned() })
 }
 
 fn share(id: &str, now: Option<u8>) -> Markup {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod forgotten;
+mod incoming;
 mod plugins;
 mod sessions;
 mod settings;
@@ -43,6 +44,9 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     audit::what_a_person_looked_at_is_closed_with_their_name(&shop).await;
     audit::stock_that_is_promised_and_not_there_is_shown_until_it_is(&shop).await;
     audit::the_api_tells_who_changed_what(&shop).await;
+    incoming::goods_are_announced_and_booked_in(&shop).await;
+    incoming::what_is_low_is_listed_for_its_merchant(&shop).await;
+    incoming::each_chooses_for_the_own_mailbox(&shop).await;
     hostile_forms_get_a_clear_page(&shop).await;
     storable::no_operation_takes_a_text_that_cannot_be_stored(&shop).await;
     after_signing_out_the_cookie_is_worth_nothing(&shop).await;
@@ -98,6 +102,8 @@ async fn pages_hold_no_text_as_markup(shop: &Shop) {
         "/admin/products",
         "/admin/products/odd",
         "/admin/stock",
+        "/admin/stock/low",
+        "/admin/stock/incoming",
         "/admin/plugins",
         "/admin/services",
     ] {
@@ -127,6 +133,8 @@ async fn pages_hold_no_text_as_markup(shop: &Shop) {
         "/admin/returns?cursor=1~x",
         "/admin/sagas?cursor=%27%3B--",
         "/admin/stock?cursor=x",
+        "/admin/stock/low?cursor=1~x",
+        "/admin/stock/incoming?cursor=%27%3B--",
         "/admin/plugins?cursor=x&promotions=y",
     ] {
         let status = admin.get(path).await.status;

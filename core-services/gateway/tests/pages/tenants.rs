@@ -68,6 +68,8 @@ pub(crate) async fn the_api_tells_a_merchant_of_their_part_and_no_more(shop: &Sh
     let lists = [
         "/api/v1/stock",
         "/api/v1/stock/movements",
+        "/api/v1/stock/low",
+        "/api/v1/stock/incoming?all=true",
         "/api/v1/returns",
         "/api/v1/plugins",
         "/api/v1/promotions",

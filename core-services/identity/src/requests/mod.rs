@@ -11,6 +11,7 @@ pub(crate) mod revoked;
 pub(crate) mod role_changes;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
+pub(crate) mod staff_of;
 pub(crate) mod update;
 pub(crate) mod users;
 
@@ -47,7 +48,7 @@ fn new_account(
 ) -> Result<AccountRow, Failure> {
     let id = state.context.entropy().uuid(state.context.clock().now());
     let cart_secret = state.ring.digest("cart", id.as_bytes()).ok_or_else(Failure::internal)?.to_vec();
-    Ok(AccountRow { id, password, roles: Json(roles), cart_secret, email, name, address: None })
+    Ok(AccountRow { id, password, roles: Json(roles), cart_secret, email, name, address: None, stock_mails: true })
 }
 
 /// Whether a statement failed because the e-mail is taken.

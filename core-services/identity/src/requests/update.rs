@@ -25,6 +25,8 @@ pub(crate) async fn update(state: Arc<State>, call: Call, request: Update) -> Re
     }
     v.finish()?;
     let pool = state.context.postgres().pool();
-    store::update_profile(pool, account, name, request.address.as_ref()).await.map_err(database)?;
+    store::update_profile(pool, account, name, request.address.as_ref(), request.stock_mails)
+        .await
+        .map_err(database)?;
     super::account::account(state, call, Account {}).await
 }

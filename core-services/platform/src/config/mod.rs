@@ -65,6 +65,8 @@ pub struct Config {
 pub struct Deployment {
     /// The address of the storefront that shoppers see, for links in mails.
     pub storefront_url: String,
+    /// The address of the desks of merchants and admins, for links in mails.
+    pub desk_url: String,
 }
 
 /// Postgres: a schema and a role per service, by default in one database.

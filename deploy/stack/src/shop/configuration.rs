@@ -110,7 +110,8 @@ impl Files {
         let database_name = if options.database_per_service { "bodega_{service}" } else { "bodega" };
         let mut text = format!(
             "# Written by `cargo xtask up` at every start: changes here are lost.\n\
-             [deployment]\nstorefront_url = \"http://127.0.0.1:{edge}\"\n\n\
+             [deployment]\nstorefront_url = \"http://127.0.0.1:{edge}\"\n\
+             desk_url = \"http://127.0.0.1:{gateway}\"\n\n\
              [database]\nurl = \"postgres://bodega_{{service}}:{database}@127.0.0.1:{postgres}/{database_name}\"\n\
              admin_url = \"postgres://postgres:{admin}@127.0.0.1:{postgres}/postgres\"\n\n\
              [nats]\nurl = \"nats://127.0.0.1:{nats}\"\n\n\

@@ -96,7 +96,11 @@ async fn update<P: Platform>(visit: &Visit<'_, P>, form: &Form) -> Answer {
     let shopper = session::account(visit).await?;
     let address = AddressText::of_form(form);
     let has_address = !address.line1.is_empty() || !address.city.is_empty() || !address.postal_code.is_empty();
-    let wish = Update { name: form.optional("account_name"), address: has_address.then(|| address.parse()).flatten() };
+    let wish = Update {
+        name: form.optional("account_name"),
+        address: has_address.then(|| address.parse()).flatten(),
+        ..Update::default()
+    };
     match accounts::update(visit, &shopper, wish).await {
         Ok(_) => Ok(respond::see_other("/account")),
         Err(failure) if failure.code.http_status() < 500 => mine(visit, &shopper, Some(("update", &failure))).await,

@@ -380,6 +380,7 @@ fn account() -> identity::AccountView {
         name: "Ada <Lovelace>".into(),
         roles: Vec::new(),
         address: None,
+        stock_mails: None,
     }
 }
 

@@ -30,4 +30,5 @@ mod races;
 mod saga;
 mod shop;
 mod stock;
+mod stock_mails;
 mod undone;

@@ -88,7 +88,7 @@ const PASSWORD: &str = "nine lives and one more";
 async fn signed_up(shop: &Shop) -> Guest {
     let (email, name) = ("zenobia.quill@example.org".into(), "Zenobia Quillfeather".into());
     let opened = shop.core.ask_as(None, Register { email, password: PASSWORD.into(), name }).await.unwrap();
-    let update = Update { name: None, address: Some(zenobia()) };
+    let update = Update { address: Some(zenobia()), ..Update::default() };
     shop.core.ask_as(Some(&opened.token), update).await.unwrap();
     let mut cart = Cart::new();
     let tick = cart.next_tick(shop.core.clock.now(), 0);

@@ -114,7 +114,13 @@ impl Shop {
     /// A shop that tells its buyers by e-mail.
     pub(crate) async fn open_with_mail(smtp_url: &str) -> Self {
         let mail = format!("[mail]\nsmtp_url = \"{smtp_url}\"\nfrom = \"Corner Shop <shop@bodega.example>\"\n");
-        let mut shop = Self::open_configured(&[bodega_notification::service()], &[], Clocks::default(), &mail).await;
+        let mut shop = Self::open_configured(
+            &[bodega_identity::service(), bodega_notification::service()],
+            &[],
+            Clocks::default(),
+            &mail,
+        )
+        .await;
         shop.stock().await;
         shop
     }
