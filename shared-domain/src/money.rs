@@ -52,12 +52,26 @@ const EXPONENTS: &[(&[u8; 3], u8)] = &[
     (b"XPF", 0),
 ];
 
-/// Active codes with two decimals.
-const TWO_DECIMALS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF \
+/// Active codes with two decimals, sorted.
+const TWO_DECIMALS: [[u8; 3]; 129] = codes(
+    b"AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF \
     CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR \
     ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR \
     MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP \
-    STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW";
+    STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW",
+);
+
+/// Codes of three letters each, with a blank between them. Anything else does not compile.
+const fn codes<const N: usize>(text: &[u8]) -> [[u8; 3]; N] {
+    assert!(text.len() == 4 * N - 1);
+    let mut codes = [[0; 3]; N];
+    let mut n = 0;
+    while n < N {
+        codes[n] = [text[4 * n], text[4 * n + 1], text[4 * n + 2]];
+        n += 1;
+    }
+    codes
+}
 
 impl Currency {
     /// The euro.
@@ -76,15 +90,22 @@ impl Currency {
     /// Decimal digits of the minor unit by ISO 4217.
     #[must_use]
     pub fn exponent(self) -> u8 {
-        EXPONENTS.iter().find(|(code, _)| **code == self.0).map_or(2, |(_, exponent)| *exponent)
+        other_exponent(&self.0).unwrap_or(2)
     }
+}
+
+/// The exponent of a code that has another one than two.
+fn other_exponent(code: &[u8; 3]) -> Option<u8> {
+    let place = EXPONENTS.binary_search_by(|(known, _)| (*known).cmp(code)).ok()?;
+    EXPONENTS.get(place).map(|(_, exponent)| *exponent)
 }
 
 impl FromStr for Currency {
     type Err = MoneyError;
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         let code: [u8; 3] = text.as_bytes().try_into().map_err(|_| MoneyError::UnknownCurrency)?;
-        let known = EXPONENTS.iter().any(|(c, _)| **c == code) || TWO_DECIMALS.split_whitespace().any(|c| c == text);
+        // Read many times an order: every amount names its currency.
+        let known = TWO_DECIMALS.binary_search(&code).is_ok() || other_exponent(&code).is_some();
         if known { Ok(Self(code)) } else { Err(MoneyError::UnknownCurrency) }
     }
 }
@@ -259,6 +280,20 @@ mod tests {
 
     fn eur(amount: i64) -> Money {
         Money::new(amount, Currency::EUR).unwrap()
+    }
+
+    #[test]
+    fn every_code_is_found_and_has_its_exponent() {
+        assert!(TWO_DECIMALS.is_sorted() && EXPONENTS.is_sorted(), "they are searched as such");
+        let all =
+            TWO_DECIMALS.iter().map(|code| (code, 2)).chain(EXPONENTS.iter().map(|(code, digits)| (*code, *digits)));
+        for (code, digits) in all {
+            let currency: Currency = core::str::from_utf8(code).unwrap().parse().unwrap();
+            assert_eq!(currency.exponent(), digits, "{currency}");
+        }
+        for unknown in ["", "EU", "eur", "EURO", "AAA", "ZZZ", "€"] {
+            assert_eq!(unknown.parse::<Currency>(), Err(MoneyError::UnknownCurrency), "{unknown}");
+        }
     }
 
     proptest! {

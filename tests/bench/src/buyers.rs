@@ -1,7 +1,7 @@
 //! Buyers on the bus, with an edge's credential and a session of their own each.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use bodega_domain::{
@@ -13,7 +13,6 @@ use bodega_domain::{
         order::{PaymentChoice, Place},
         pricing::Quote,
     },
-    order::OrderView,
     token::{GuestClaims, KeyRing, MacKey, from_base64url, mint_guest},
 };
 use bodega_platform::{Clock, Entropy};
@@ -111,16 +110,35 @@ impl Bus {
         each.buffer_unordered(QUOTES_AT_ONCE).try_collect().await
     }
 
-    async fn place(&self, checkout: &Checkout) -> Result<OrderView, Fault> {
-        self.ask(&checkout.token, &checkout.place).await
+    /// Sends one, and gives how long its answer took.
+    async fn place(&self, checkout: &Checkout) -> Result<Duration, Fault> {
+        let begun = Instant::now();
+        self.ask(&checkout.token, &checkout.place).await?;
+        Ok(begun.elapsed())
     }
 
     /// Sends them with so many in flight; every one has to become an order.
-    pub(crate) async fn place_all(&self, checkouts: &[Checkout], in_flight: usize) -> Result<Duration, Fault> {
-        let begun = std::time::Instant::now();
+    pub(crate) async fn place_all(&self, checkouts: &[Checkout], in_flight: usize) -> Result<Placed, Fault> {
+        let begun = Instant::now();
         let each = stream::iter(checkouts.iter().map(|checkout| self.place(checkout)));
-        each.buffer_unordered(in_flight).try_for_each(|_| futures::future::ready(Ok(()))).await?;
-        Ok(begun.elapsed())
+        let each = each.buffer_unordered(in_flight).try_collect().await?;
+        Ok(Placed { took: begun.elapsed(), each })
+    }
+}
+
+/// How long all of them took, and each.
+pub(crate) struct Placed {
+    pub(crate) took: Duration,
+    pub(crate) each: Vec<Duration>,
+}
+
+impl Placed {
+    /// Milliseconds within which so many percent were answered.
+    pub(crate) fn percentile(&self, share: usize) -> f64 {
+        let mut sorted = self.each.clone();
+        sorted.sort();
+        let at = (sorted.len() * share / 100).min(sorted.len().saturating_sub(1));
+        sorted.get(at).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
     }
 }
 

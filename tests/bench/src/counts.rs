@@ -21,11 +21,11 @@ use crate::{
 const LOADS: [(usize, usize); 3] = [(1, 20), (64, 512), (256, 1_024)];
 const IDLE: Duration = Duration::from_secs(5);
 /// Backends hand their statistics in once a second at most.
-const STATISTICS_ARE_IN: Duration = Duration::from_millis(1_200);
+pub(crate) const STATISTICS_ARE_IN: Duration = Duration::from_millis(1_200);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the provider hangs: longer than a measurement, and less long than the core waits for it.
 const HANGS_MS: u64 = 9_000;
-const AT_REST_WITHIN: Duration = Duration::from_secs(120);
+const AT_REST_WITHIN: Duration = Duration::from_secs(300);
 
 /// Counters at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ pub(crate) async fn measure(core: Profile) -> Result<Report, Fault> {
 }
 
 /// Whether the payment simulator hangs in every call, and then has done nothing.
-async fn provider_hangs(opened: &Opened, hangs: bool) -> Result<(), Fault> {
+pub(crate) async fn provider_hangs(opened: &Opened, hangs: bool) -> Result<(), Fault> {
     let client = reqwest::Client::new();
     let switches = format!("http://127.0.0.1:{}/control/switches", opened.ports.simulator);
     let mut set: Value = client.get(&switches).send().await?.json().await?;
@@ -120,7 +120,7 @@ async fn count_statements(opened: &mut Opened) -> Result<(), Fault> {
 }
 
 /// Waits until no order has anything left to do and every event has left.
-async fn at_rest(pool: &PgPool) -> Result<(), Fault> {
+pub(crate) async fn at_rest(pool: &PgPool) -> Result<(), Fault> {
     let begun = Instant::now();
     loop {
         let left: i64 = sqlx::query_scalar(

@@ -18,6 +18,7 @@ mod orders;
 mod replication;
 mod report;
 mod start;
+mod yardstick;
 
 use clap::{Parser, ValueEnum};
 use opened::Profile;

@@ -84,6 +84,11 @@ impl Opened {
         Ok(Self { shop, ports, folder })
     }
 
+    /// Everything of this shop is in here, and gone at the end.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// The superuser's connections.
     pub(crate) async fn database(&mut self) -> Result<PgPool, Fault> {
         Ok(PgPool::connect(&self.shop.postgres().url("bodega")).await?)

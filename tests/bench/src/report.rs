@@ -36,13 +36,21 @@ impl Report {
     }
 
     /// As [`Self::add`], beside a yardstick of the same run.
-    pub(crate) fn add_beside(&mut self, name: &str, unit: &str, runs: &[f64], (against, yardstick): (&str, f64)) {
-        let value = self.add(name, unit, runs);
+    pub(crate) fn add_beside(&mut self, name: &str, unit: &str, runs: &[f64], yardstick: (&str, f64)) {
+        self.add(name, unit, runs);
+        self.beside(yardstick);
+    }
+
+    /// Lays what was noted last beside one more yardstick of the same run.
+    pub(crate) fn beside(&mut self, (against, yardstick): (&str, f64)) {
+        let Some(Value::Object(result)) = self.results.last_mut() else { return };
+        let value = result.get("value").and_then(Value::as_f64).unwrap_or(0.0);
         let ratio = if yardstick > 0.0 { value / yardstick } else { 0.0 };
         eprintln!("  {:<64} {ratio:>12.2} × {against}", "");
-        if let Some(Value::Object(result)) = self.results.last_mut() {
-            result.insert("against".into(), against.into());
-            result.insert("ratio".into(), rounded(ratio).into());
+        if let Some(Value::Object(ratios)) = result.get_mut("ratios") {
+            ratios.insert(against.to_owned(), rounded(ratio).into());
+        } else {
+            result.insert("ratios".to_owned(), json!({ against: rounded(ratio) }));
         }
     }
 
