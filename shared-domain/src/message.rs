@@ -14,6 +14,7 @@ pub mod order;
 pub mod payment;
 pub mod pricing;
 pub mod replicator;
+mod supply;
 
 /// A request on the bus: its subject and answer are part of its type.
 pub trait Request: Serialize + DeserializeOwned + Send + 'static {

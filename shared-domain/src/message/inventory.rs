@@ -1,10 +1,8 @@
 //! Stock: holds, their posting and voiding, levels and movements. Batches cross the bus, each with a verdict a member.
 
-mod supply;
-
 use serde::{Deserialize, Serialize};
 
-pub use supply::{
+pub use super::supply::{
     Announce, Announced, GiveUpIncoming, Incoming, IncomingView, LowStock, LowStockView, Receive, SetReorderPoint,
     StockAlert, StockAlerts, StockLevel,
 };

@@ -201,7 +201,12 @@ async fn money_that_may_wait_and_comes_while_its_order_expires_still_buys() {
     })
     .await;
     shop.control(reqwest::Method::POST, &format!("intents/{intent}/capture"), json!({})).await;
-    let paid = shop.until_status(&guest, order.id, OrderStatus::Paid).await;
-    assert_eq!((paid.payment.held_until, shop.level(WATER).await.posted), (None, 3));
+    shop.until_status(&guest, order.id, OrderStatus::Paid).await;
+    // The order was told of money that waits before it asked for it; the word that it waits no more comes after.
+    eventually("the money to wait no more", || async {
+        shop.get(&guest, order.id).await.payment.held_until.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(shop.level(WATER).await.posted, 3);
     shop.close().await;
 }
