@@ -4,7 +4,7 @@ mod shopper;
 mod staff;
 
 use bodega_stack::shop::{Ports, Programs, Shop, ShopOptions};
-use bodega_stack::{Durability, StackError, Tools, local_folder, silent, sweep_abandoned, workspace_root};
+use bodega_stack::{Durability, StackError, Tools, silent, sweep_abandoned, test_folder, workspace_root};
 pub use shopper::{Answer, Shopper, address, checkout_body, fresh_key};
 pub use staff::{ADMIN, MERCHANT, Staff};
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ impl OpenShop {
 
     fn start_blocking(edges: u16, services: &[&str]) -> Result<Self, StackError> {
         static SHOPS: AtomicU32 = AtomicU32::new(0);
-        let parent = local_folder().join("test");
+        let parent = test_folder();
         sweep_abandoned(&parent);
         let number = SHOPS.fetch_add(1, Ordering::Relaxed);
         let ports = Ports::free().map_err(|source| StackError::File {

@@ -16,4 +16,4 @@ mod servers;
 
 pub use bodega_stack::{Child, Launch, Signal, Tools, find_on_path, free_port, local_folder, workspace_root};
 pub use condition::{eventually, eventually_within};
-pub use servers::{HarnessError, Servers};
+pub use servers::{FILLED_DATABASE, HarnessError, Servers};

@@ -2,9 +2,10 @@
 
 use bodega_stack::{
     Durability, Nats, NatsOptions, Postgres, PostgresOptions, Redis, RedisOptions, StackError, Tools, free_port,
-    local_folder, silent, sweep_abandoned,
+    silent, sweep_abandoned, test_folder,
 };
 use sqlx::{Connection, PgConnection};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,6 +14,8 @@ use tokio::sync::OnceCell;
 /// A free port may be gone when the server binds it: another test process is looking for one too.
 const START_ATTEMPTS: u32 = 5;
 const CONNECTIONS_MAX: u32 = 200;
+/// The database of [`Servers::start_filled`].
+pub const FILLED_DATABASE: &str = "filled";
 
 /// Why the servers could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +37,7 @@ pub enum HarnessError {
 pub struct Servers {
     tools: Tools,
     folder: PathBuf,
-    postgres: Mutex<Postgres>,
+    postgres: Mutex<Option<Postgres>>,
     nats: Mutex<Nats>,
     redis: Mutex<Redis>,
     postgres_port: u16,
@@ -58,7 +61,32 @@ impl Servers {
     /// # Errors
     /// When a server is missing or does not come up.
     pub async fn start_with(nats_configuration: Option<PathBuf>) -> Result<Self, HarnessError> {
-        let started = tokio::task::spawn_blocking(move || Self::start_blocking(nats_configuration.as_deref()));
+        let started = tokio::task::spawn_blocking(move || Self::start_blocking(nats_configuration.as_deref(), None));
+        started.await.map_err(std::io::Error::other)?
+    }
+
+    /// A set of its own whose Postgres has [`FILLED_DATABASE`] as `fill` left it. `key` stands for everything that
+    /// `fill` does: it runs once, and whoever comes with the same key begins from a copy of the cluster. Names a
+    /// folder: letters, digits, `-`.
+    ///
+    /// # Errors
+    /// When a server is missing or does not come up.
+    pub async fn start_filled(key: &str, fill: impl AsyncFnOnce(&Self)) -> Result<Self, HarnessError> {
+        let parent = test_folder().join("clusters");
+        let cluster = parent.join(key);
+        if !cluster.exists() {
+            std::fs::create_dir_all(&parent)?;
+            let file = File::create(parent.join(format!("{key}.lock")))?;
+            // Blocks its thread, which has nothing else to do: a test that waits here cannot begin without it.
+            file.lock()?;
+            if !cluster.exists() {
+                let servers = Self::start().await?;
+                servers.make_database(FILLED_DATABASE).await?;
+                fill(&servers).await;
+                servers.stop_into(&cluster)?;
+            }
+        }
+        let started = tokio::task::spawn_blocking(move || Self::start_blocking(None, Some(cluster)));
         started.await.map_err(std::io::Error::other)?
     }
 
@@ -72,7 +100,7 @@ impl Servers {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    fn start_blocking(nats_configuration: Option<&Path>) -> Result<Self, HarnessError> {
+    fn start_blocking(nats_configuration: Option<&Path>, cluster: Option<PathBuf>) -> Result<Self, HarnessError> {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let tools = match TOOLS.get() {
@@ -82,7 +110,7 @@ impl Servers {
                 TOOLS.get_or_init(|| found).clone()
             }
         };
-        let parent = local_folder().join("test");
+        let parent = test_folder();
         sweep_abandoned(&parent);
         let folder = parent.join(format!("run-{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed)));
         let postgres = attempt(|port| {
@@ -93,6 +121,7 @@ impl Servers {
                 password: None,
                 durability: Durability::None,
                 database: None,
+                cluster: cluster.clone(),
                 max_connections: CONNECTIONS_MAX,
             };
             Postgres::start(&tools, options)
@@ -108,7 +137,7 @@ impl Servers {
             redis_port: redis.port(),
             tools,
             folder,
-            postgres: Mutex::new(postgres),
+            postgres: Mutex::new(Some(postgres)),
             nats: Mutex::new(nats),
             redis: Mutex::new(redis),
             databases: AtomicU32::new(0),
@@ -122,11 +151,23 @@ impl Servers {
     /// When Postgres refuses.
     pub async fn database(&self, name: &str) -> Result<String, HarnessError> {
         let name = format!("{name}_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.make_database(&name).await?;
+        Ok(self.postgres_url(&name))
+    }
+
+    async fn make_database(&self, name: &str) -> Result<(), HarnessError> {
         let mut connection = PgConnection::connect(&self.postgres_url("postgres")).await?;
         // The name is the test's own word, not a user's.
         sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE \"{name}\""))).execute(&mut connection).await?;
         connection.close().await?;
-        Ok(self.postgres_url(&name))
+        Ok(())
+    }
+
+    fn stop_into(self, cluster: &Path) -> Result<(), HarnessError> {
+        if let Some(postgres) = lock(&self.postgres).take() {
+            postgres.stop_into(cluster)?;
+        }
+        Ok(())
     }
 
     /// The superuser's connection string for a database that exists.
@@ -161,7 +202,7 @@ impl Servers {
 
     /// Ends Postgres as a crash would. Committed rows survive.
     pub fn kill_postgres(&self) {
-        lock(&self.postgres).kill();
+        self.with_postgres(Postgres::kill);
     }
 
     /// Starts Postgres again, on the same port and data.
@@ -169,7 +210,12 @@ impl Servers {
     /// # Errors
     /// When it does not come up.
     pub fn restart_postgres(&self) -> Result<(), HarnessError> {
-        Ok(lock(&self.postgres).restart()?)
+        Ok(self.with_postgres(Postgres::restart).unwrap_or(Ok(()))?)
+    }
+
+    /// It is there until [`Self::stop_into`] takes it, which ends the set.
+    fn with_postgres<T>(&self, act: impl FnOnce(&mut Postgres) -> T) -> Option<T> {
+        lock(&self.postgres).as_mut().map(act)
     }
 
     /// Kills NATS.
@@ -203,7 +249,7 @@ impl Drop for Servers {
     fn drop(&mut self) {
         lock(&self.redis).kill();
         lock(&self.nats).kill();
-        lock(&self.postgres).kill();
+        self.with_postgres(Postgres::kill);
         // What cannot be deleted now is swept away by a later run.
         let _ = std::fs::remove_dir_all(&self.folder);
     }

@@ -20,7 +20,7 @@ mod tools;
 pub use account::Account;
 pub use child::{Child, Launch, Signal};
 pub use nats::{Nats, NatsOptions};
-pub use place::{local_folder, sweep_abandoned, workspace_root};
+pub use place::{TEST_FOLDER, local_folder, sweep_abandoned, test_folder, workspace_root};
 pub use port::{free_port, http_status, is_taken};
 pub use postgres::{Durability, Postgres, PostgresOptions};
 pub use redis::{Redis, RedisOptions};

@@ -25,6 +25,16 @@ pub fn local_folder() -> PathBuf {
     workspace_root().join(".local")
 }
 
+/// Where tests keep what ends with them, unless `.local/test`: see [`test_folder`].
+pub const TEST_FOLDER: &str = "BODEGA_TEST_FOLDER";
+
+/// The folder that holds the data of tests, which may be lost with the power: `.local/test`, or the one named by
+/// [`TEST_FOLDER`], which may lie in memory.
+#[must_use]
+pub fn test_folder() -> PathBuf {
+    std::env::var_os(TEST_FOLDER).map_or_else(|| local_folder().join("test"), PathBuf::from)
+}
+
 /// The folder of fetched programs, held for us alone until the file is closed: two test processes must not unpack into
 /// the same place at once.
 pub(crate) fn tools_folder() -> Result<(PathBuf, File), StackError> {

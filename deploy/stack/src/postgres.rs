@@ -38,6 +38,8 @@ pub struct PostgresOptions {
     pub durability: Durability,
     /// A database made together with the cluster.
     pub database: Option<String>,
+    /// A folder that [`Postgres::stop_into`] made: the new cluster is a copy of it. `None`: an empty one.
+    pub cluster: Option<PathBuf>,
     /// Of the server.
     pub max_connections: u32,
 }
@@ -106,6 +108,17 @@ impl Postgres {
         self.run()
     }
 
+    /// Stops it as an operator would and moves its cluster to `folder`, for others to begin from.
+    ///
+    /// # Errors
+    /// When it does not end, or the folder is on another file system.
+    pub fn stop_into(mut self, folder: &Path) -> Result<(), StackError> {
+        if let Some(mut child) = self.child.take() {
+            child.stop();
+        }
+        std::fs::rename(self.data(), folder).map_err(StackError::file("cannot move the cluster to", folder))
+    }
+
     fn data(&self) -> PathBuf {
         self.options.folder.join("data")
     }
@@ -114,16 +127,19 @@ impl Postgres {
     fn create_cluster(&self, tools: &Tools) -> Result<(), StackError> {
         let unfinished = self.options.folder.join("unfinished");
         let _ = std::fs::remove_dir_all(&unfinished);
-        if let Some(password) = &self.options.password {
-            self.initdb(tools, &unfinished, Some(password))?;
-        } else {
-            let template = self.template(tools)?;
-            self.run_here(self.command("cp").arg("-a").arg(template).arg(&unfinished))?;
+        match (&self.options.cluster, &self.options.password) {
+            (Some(cluster), _) => self.copy(cluster, &unfinished)?,
+            (None, Some(password)) => self.initdb(tools, &unfinished, Some(password))?,
+            (None, None) => self.copy(&self.template(tools)?, &unfinished)?,
         }
         if let Some(database) = &self.options.database {
             self.create_database(&unfinished, database)?;
         }
         std::fs::rename(&unfinished, self.data()).map_err(StackError::file("cannot move", &unfinished))
+    }
+
+    fn copy(&self, cluster: &Path, to: &Path) -> Result<(), StackError> {
+        self.run_here(self.command("cp").arg("-a").arg(cluster).arg(to))
     }
 
     /// `initdb` takes seconds, a copy of what it made takes a tenth of one.

@@ -5,11 +5,13 @@
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 static ORDERLY: AtomicBool = AtomicBool::new(false);
 static ASKED: AtomicBool = AtomicBool::new(false);
+static WHEN_LEAVING: OnceLock<fn()> = OnceLock::new();
 
 /// Exit code of a command that was interrupted, as shells expect it.
 const INTERRUPTED: i32 = 130;
@@ -45,8 +47,16 @@ pub(crate) fn is_asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
+/// Does this, the first that is said, before [`leave`] ends us.
+pub(crate) fn when_leaving(act: fn()) {
+    let _ = WHEN_LEAVING.set(act);
+}
+
 /// Ends us as a command that was interrupted.
 pub(crate) fn leave() -> ! {
+    if let Some(act) = WHEN_LEAVING.get() {
+        act();
+    }
     eprintln!("\ninterrupted");
     std::process::exit(INTERRUPTED)
 }

@@ -4,7 +4,9 @@
 //! `views.json` is a list of edge views; `pictures` a folder of files named by their hash.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-#[path = "../tests/double/mod.rs"]
+// Only a part of it is needed here.
+#[allow(dead_code)]
+#[path = "../tests/storefront/double/mod.rs"]
 mod double;
 
 use std::{

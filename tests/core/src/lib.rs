@@ -4,7 +4,12 @@
 
 pub mod goods;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use bodega_domain::{Code, Failure, message::Request};
 use bodega_platform::{
@@ -14,7 +19,7 @@ use bodega_platform::{
     service::{Running, run},
     sqlx::{PgPool, postgres::PgPoolOptions},
 };
-use bodega_tests::Servers;
+use bodega_tests::{FILLED_DATABASE, Servers};
 
 /// Services that run, with servers of their own.
 pub struct Core {
@@ -58,25 +63,14 @@ impl Core {
 
     /// As [`Core::open`], where `apart` are migrated and run in another process, and where clocks disagree.
     pub async fn open_beside(services: &[Service], apart: &[Service], more: &str, clocks: Clocks) -> Self {
-        let servers = Servers::start().await.expect("servers");
-        let admin = servers.database("shop").await.expect("a database");
-        let (authority, database) =
-            admin.split_once('@').and_then(|(_, rest)| rest.rsplit_once('/')).expect("an address");
-        let toml = format!(
-            "{}\n{more}\n[database]\nurl = \"postgres://bodega_{{service}}:bodega@{authority}/{database}\"\n\
-             admin_url = \"{admin}\"\n[nats]\nurl = \"{}\"\n[redis]\nurl = \"{}\"\n",
-            Keys::generate(&Entropy).to_toml(),
-            servers.nats_url(),
-            servers.redis_url(),
-        );
+        let mut all: Vec<Service> = services.iter().chain(apart).copied().collect();
+        all.sort_by_key(|service| service.name);
+        let key = schemas_key(&all);
+        let servers = Servers::start_filled(&key, async |servers| make_schemas(servers, &all).await);
+        let servers = servers.await.expect("servers");
+        let toml = configuration(&servers, more);
         let config = Arc::new(Config::parse(&toml).expect("a configuration"));
         let clock = Clock::skewed(clocks.asker_ms);
-        for service in services.iter().chain(apart) {
-            provision(&config, service.name, service.extensions).await.expect("a role and a schema");
-            if let Some(migrations) = service.migrations {
-                migrate(&config, service.name, migrations).await.expect("migrations");
-            }
-        }
         let bus = Bus::connect(&config, "test", clock).await.expect("a bus");
         let mut core =
             Self { config, servers, bus, clock, toml, services: services.to_vec(), clocks, running: Vec::new() };
@@ -135,6 +129,44 @@ impl Core {
         let id = RequestContext::service(&self.clock, &Entropy).request_id;
         let context = RequestContext::bearer(id, token.map(str::to_owned));
         self.bus.request(&request, &context.within(&self.clock, self.clocks.patience())).await.map_err(Failure::from)
+    }
+}
+
+fn configuration(servers: &Servers, more: &str) -> String {
+    let admin = servers.postgres_url(FILLED_DATABASE);
+    let (authority, database) = admin.split_once('@').and_then(|(_, rest)| rest.rsplit_once('/')).expect("an address");
+    format!(
+        "{}\n{more}\n[database]\nurl = \"postgres://bodega_{{service}}:bodega@{authority}/{database}\"\n\
+         admin_url = \"{admin}\"\n[nats]\nurl = \"{}\"\n[redis]\nurl = \"{}\"\n",
+        Keys::generate(&Entropy).to_toml(),
+        servers.nats_url(),
+        servers.redis_url(),
+    )
+}
+
+/// How schemas are made, as the platform has it: another way of it asks for other clusters.
+const PROVISION: &str = include_str!("../../../core-services/platform/src/postgres/provision.rs");
+
+/// Stands for the schemas of these services: their names, extensions and migrations.
+fn schemas_key(services: &[Service]) -> String {
+    let mut hasher = DefaultHasher::new();
+    PROVISION.hash(&mut hasher);
+    for service in services {
+        (service.name, service.extensions).hash(&mut hasher);
+        for migration in service.migrations.into_iter().flat_map(|migrations| migrations.iter()) {
+            (migration.version, &migration.checksum).hash(&mut hasher);
+        }
+    }
+    format!("schemas-{:016x}", hasher.finish())
+}
+
+async fn make_schemas(servers: &Servers, services: &[Service]) {
+    let config = Config::parse(&configuration(servers, "")).expect("a configuration");
+    for service in services {
+        provision(&config, service.name, service.extensions).await.expect("a role and a schema");
+        if let Some(migrations) = service.migrations {
+            migrate(&config, service.name, migrations).await.expect("migrations");
+        }
     }
 }
 

@@ -494,6 +494,7 @@ fn servers(tools: &Tools, options: &ShopOptions, files: &mut Files) -> Result<(P
         password: Some(password),
         durability: options.durability,
         database: Some("bodega".to_owned()),
+        cluster: None,
         max_connections: CONNECTIONS_MAX,
     };
     let nats = NatsOptions {

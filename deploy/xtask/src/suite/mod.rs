@@ -2,6 +2,7 @@
 
 mod lint;
 mod native;
+mod place;
 mod shop;
 
 use crate::build;
@@ -150,6 +151,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
             break;
         }
     }
+    place::clear();
     close(&steps, chosen.len(), &times, &failed)
 }
 
@@ -168,7 +170,9 @@ fn only_the_storm(flags: &Flags) -> Result<(), Fault> {
     ];
     let settings: Vec<(&str, &str)> =
         settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-    shop::storm_with(&steps, &settings)
+    let stormed = shop::storm_with(&steps, &settings);
+    place::clear();
+    stormed
 }
 
 fn choose(names: &[String]) -> Result<Vec<&'static Suite>, Fault> {

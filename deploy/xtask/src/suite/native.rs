@@ -1,9 +1,11 @@
 //! Tests of crates, run by cargo or by nextest where it can be had.
 
+use super::place;
 use crate::cargo;
 use crate::fault::Fault;
 use crate::progress::Steps;
 use bodega_stack::{fetch_program, find_on_path};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -47,7 +49,8 @@ pub(super) fn plugins(_: &Steps) -> Result<(), Fault> {
 /// Runs the tests of a selection of crates.
 pub(super) fn run(steps: &Steps, selection: &[&str]) -> Result<(), Fault> {
     let Some(nextest) = nextest(steps) else {
-        return cargo::run(&[&["test"], selection].concat(), &[]);
+        let environment: Vec<(&str, &str)> = place::environment().into_iter().collect();
+        return cargo::run(&[&["test"], selection].concat(), &environment);
     };
     let mut command = Command::new(nextest);
     command.args([
@@ -60,8 +63,17 @@ pub(super) fn run(steps: &Steps, selection: &[&str]) -> Result<(), Fault> {
         "fail",
         "--final-status-level",
         "fail",
+        "--test-threads",
+        &at_once().to_string(),
     ]);
+    command.envs(place::environment());
     cargo::run_command(command.args(selection).current_dir(bodega_stack::workspace_root()))
+}
+
+/// Tests of services wait for servers a third of their time: so many more of them than processors.
+fn at_once() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    processors + processors.div_ceil(2)
 }
 
 fn nextest(steps: &Steps) -> Option<PathBuf> {

@@ -1,5 +1,6 @@
 //! Tests of the whole shop.
 
+use super::place;
 use crate::build;
 use crate::cargo;
 use crate::fault::Fault;
@@ -21,7 +22,8 @@ const IN_WORKERD: (&str, &str) = ("BODEGA_TEST_RUNTIME", "cloudflare");
 fn black_box(test: &str, only: &[&str], environment: &[(&str, &str)]) -> Result<(), Fault> {
     let all = ["test", "-p", "bodega-tests", "--features", "black-box", "--test", test];
     let some: &[&str] = if only.is_empty() { &[] } else { &["--", "--exact"] };
-    cargo::run(&[&all[..], some, only].concat(), environment)
+    let environment: Vec<(&str, &str)> = environment.iter().copied().chain(place::environment()).collect();
+    cargo::run(&[&all[..], some, only].concat(), &environment)
 }
 
 /// What a shopper sees, and what a client may rely on.
@@ -45,7 +47,8 @@ pub(super) fn storm(steps: &Steps) -> Result<(), Fault> {
 pub(super) fn storm_with(steps: &Steps, settings: &[(&str, &str)]) -> Result<(), Fault> {
     build::shop(steps, true, false)?;
     let arguments = ["test", "-p", "bodega-tests", "--features", "black-box", "--test", "storm", "--", "--nocapture"];
-    cargo::run(&arguments, settings)
+    let settings: Vec<(&str, &str)> = settings.iter().copied().chain(place::environment()).collect();
+    cargo::run(&arguments, &settings)
 }
 
 /// The same as [`end_to_end`] against the storefront in workerd, some of [`faults`], and the tests under `tests/workerd`.

@@ -1,9 +1,8 @@
 //! Money, early, late, twice and too much.
 
-mod support;
-
 use std::sync::atomic::Ordering::SeqCst;
 
+use crate::support::{SECRET, World, ask, eur, guest, order};
 use bodega_domain::{
     Code, Failure,
     id::OrderId,
@@ -14,7 +13,6 @@ use bodega_domain::{
 use bodega_payment_simulator::{control::Switches, webhook};
 use bodega_platform::sqlx;
 use serde_json::json;
-use support::{SECRET, World, ask, eur, guest, order};
 
 fn refund(order: OrderId, amount: Option<i64>, key: &str) -> Refund {
     Refund { order, amount: amount.map(eur), merchant: None, key: key.to_owned(), reason: "return".to_owned() }
@@ -448,7 +446,9 @@ async fn the_settlement_report_books_fees_and_finds_what_no_webhook_told() {
     let reference = world.reference(order).await;
     let url = format!("{}/v1/refunds", world.simulator.url());
     let form = [("payment_intent", reference.as_str()), ("amount", "250")];
-    assert!(world.client.post(url).bearer_auth(support::KEY).form(&form).send().await.unwrap().status().is_success());
+    assert!(
+        world.client.post(url).bearer_auth(crate::support::KEY).form(&form).send().await.unwrap().status().is_success()
+    );
     let mut world = world;
     // The report is taken in at each start.
     world.core.stop().await;

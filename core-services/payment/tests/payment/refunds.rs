@@ -1,7 +1,6 @@
 //! Money that goes back out of one merchant's sale.
 
-mod support;
-
+use crate::support::{World, ask, eur};
 use bodega_domain::{
     Code, Failure,
     id::{MerchantId, OrderId, RefundId},
@@ -11,7 +10,6 @@ use bodega_domain::{
 use bodega_payment_simulator::control::Switches;
 use bodega_platform::sqlx;
 use serde_json::json;
-use support::{World, ask, eur};
 use uuid::Uuid;
 
 /// What an order of this amount is about, and what each of its merchants gets of it.
@@ -19,7 +17,7 @@ const WHOLE: i64 = 1_000;
 const GETS: [i64; 2] = [400, 600];
 
 fn merchant(n: usize) -> MerchantId {
-    ask(support::order(), WHOLE, "card_ok").shares[n].merchant
+    ask(crate::support::order(), WHOLE, "card_ok").shares[n].merchant
 }
 
 /// Out of the sale of the first merchant or of the second.

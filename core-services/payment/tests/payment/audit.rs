@@ -1,10 +1,8 @@
 //! What the checker finds in the report and in the books, and whom it tells.
 
-mod support;
-
+use crate::support::World;
 use bodega_domain::order::PaymentStatus;
 use bodega_platform::sqlx;
-use support::World;
 
 /// Another start: report and books are gone through at each.
 async fn again(world: &mut World) {

@@ -1,12 +1,10 @@
 //! An order after it is paid: where its goods are, calling pieces off, sending back; on the page and as JSON.
 
-mod double;
-
+use crate::double::{Edge, NOON_MS, client::Client};
 use bodega_domain::{
     Currency, Money, Timestamp,
     order::{OrderStatus, OrderView, PaymentStatus, ReturnState, ShipmentState},
 };
-use double::{Edge, NOON_MS, client::Client};
 use serde_json::{Value, json};
 
 const SOME: &str = "Cancel single articles";
@@ -37,7 +35,7 @@ fn page(shopper: &mut Client, id: &str) -> String {
 }
 
 /// Fills in a form of the order's page.
-fn submit(shopper: &mut Client, id: &str, action: &str, fields: &[(&str, &str)]) -> double::client::Answer {
+fn submit(shopper: &mut Client, id: &str, action: &str, fields: &[(&str, &str)]) -> crate::double::client::Answer {
     let path = format!("/orders/{id}");
     let key = shopper.get(&path).field("key");
     let mut all = vec![("action", action), ("key", key.as_str())];

@@ -1,13 +1,12 @@
 //! The service dies as by SIGKILL at each named point, is started again, and everything is done once.
 
-mod support;
-
 use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
 
+use crate::support::World;
 use bodega_domain::{
     Failure,
     id::OrderId,
@@ -24,7 +23,6 @@ use bodega_platform::{
 };
 use bodega_test_core::Core;
 use bodega_tests::{eventually, eventually_within};
-use support::World;
 
 /// Where the child finds its configuration.
 const CONFIGURATION: &str = "BODEGA_TEST_CONFIGURATION";
@@ -50,7 +48,7 @@ struct Process(Child);
 impl Process {
     fn start(configuration: &std::path::Path, failpoints: &str) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "the_service_as_a_process", "--nocapture"])
+            .args(["--ignored", "--exact", "crash::the_service_as_a_process", "--nocapture"])
             .env(CONFIGURATION, configuration)
             .env(bodega_platform::failpoint::VARIABLE, failpoints)
             .stdin(Stdio::piped())
@@ -96,7 +94,7 @@ fn toml(core: &Core, simulator: &str) -> String {
     let database = &core.config.database;
     format!(
         "{}\n[database]\nurl = \"{}\"\nadmin_url = \"{}\"\n[nats]\nurl = \"{}\"\n",
-        support::provider_toml(simulator, 1_000),
+        crate::support::provider_toml(simulator, 1_000),
         database.url.expose(),
         database.admin_url.expose(),
         core.servers.nats_url(),
@@ -104,26 +102,26 @@ fn toml(core: &Core, simulator: &str) -> String {
 }
 
 async fn dies_and_everything_is_done_once(point: &str) {
-    let simulator = support::simulator(|_| {}).await;
-    let core = Core::open(&[], &support::provider_toml(&simulator.url(), 1_000)).await;
+    let simulator = crate::support::simulator(|_| {}).await;
+    let core = Core::open(&[], &crate::support::provider_toml(&simulator.url(), 1_000)).await;
     let service = bodega_payment::service();
     provision(&core.config, service.name, service.extensions).await.unwrap();
     migrate(&core.config, service.name, service.migrations.unwrap()).await.unwrap();
     mark_as_test_database(&core.config, service.name).await.unwrap();
     let configuration = core.servers.folder().join("payment.toml");
     std::fs::write(&configuration, toml(&core, &simulator.url())).unwrap();
-    let ears = support::listen(&core.bus).await;
+    let ears = crate::support::listen(&core.bus).await;
     let world = World { core, simulator, ears, client: reqwest::Client::new() };
 
     let mut first = Process::start(&configuration, &format!("{point}=abort"));
-    let order = support::order();
+    let order = crate::support::order();
     // What is asked while it dies is asked again: after a start, under the same keys.
     let life = async {
-        insist(&world.core, Open { asks: vec![support::ask(order, 1_000, "card_ok")] }).await;
+        insist(&world.core, Open { asks: vec![crate::support::ask(order, 1_000, "card_ok")] }).await;
         until(&world.core, order, PaymentStatus::Authorised).await;
         insist(&world.core, Capture { orders: vec![order] }).await;
         until(&world.core, order, PaymentStatus::Captured).await;
-        let amount = Some(support::eur(400));
+        let amount = Some(crate::support::eur(400));
         insist(&world.core, Refund { order, amount, merchant: None, key: "key".into(), reason: "return".into() }).await;
         until(&world.core, order, PaymentStatus::PartiallyRefunded).await
     };
@@ -139,7 +137,7 @@ async fn dies_and_everything_is_done_once(point: &str) {
     let reference = world.reference(order).await;
     let url = format!("{}/v1/refunds?payment_intent={reference}", world.simulator.url());
     let refunds: serde_json::Value =
-        world.client.get(url).bearer_auth(support::KEY).send().await.unwrap().json().await.unwrap();
+        world.client.get(url).bearer_auth(crate::support::KEY).send().await.unwrap().json().await.unwrap();
     assert_eq!(refunds["data"].as_array().unwrap().len(), 1, "{point}");
     let clearing = |balances: &std::collections::BTreeMap<String, i64>| {
         balances["provider_clearing"] + balances.get("provider_fees").copied().unwrap_or(0)

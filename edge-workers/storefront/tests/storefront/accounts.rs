@@ -1,9 +1,7 @@
 //! Protocol 6 at the edge: sessions are renewed, ended and denied; forms come from this shop only.
 
-mod double;
-
+use crate::double::{Edge, Link, client::Client, identity_key};
 use bodega_domain::{Code, Failure};
-use double::{Edge, Link, client::Client, identity_key};
 use serde_json::json;
 
 fn ada() -> serde_json::Value {
@@ -103,8 +101,8 @@ fn a_replicated_key_verifies_tokens_that_the_settings_do_not_know() {
         account: bodega_domain::id::AccountId::from_u128(4),
         session: bodega_domain::id::SessionId::from_u128(5),
         roles: Vec::new(),
-        issued: bodega_domain::Timestamp::from_unix_ms(double::NOON_MS),
-        expires: bodega_domain::Timestamp::from_unix_ms(double::NOON_MS).plus_min(10),
+        issued: bodega_domain::Timestamp::from_unix_ms(crate::double::NOON_MS),
+        expires: bodega_domain::Timestamp::from_unix_ms(crate::double::NOON_MS).plus_min(10),
     };
     let mut browser = Client::new(&edge);
     browser.jar.insert("bodega_session".into(), bodega_domain::token::mint_account(&key, &claims).unwrap());

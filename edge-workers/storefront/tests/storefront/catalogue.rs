@@ -1,15 +1,13 @@
 //! Protocol 2 at the edge: batches are taken in order only, reads come from the store, and what is missing is missing.
 
-mod double;
-
 use std::{cell::Cell, rc::Rc};
 
+use crate::double::{Edge, Link, NOON_MS, client::Client, core::Core};
 use bodega_domain::{
     catalog::ViewEntry,
     replication::{BatchKind, EdgePosition},
     token::sha256_hex,
 };
-use double::{Edge, Link, NOON_MS, client::Client, core::Core};
 use serde_json::{Value, json};
 
 fn fresh() -> Edge {
@@ -176,8 +174,11 @@ fn what_a_half_written_batch_left_behind_is_counted_by_the_next_snapshot() {
     assert_ne!(other, lost);
     assert_eq!(client.post_bytes("/_edge/v1/ingest", &other).status, 200);
     let drifted = position(&mut client);
-    let entries: Vec<_> =
-        double::goods::entries().into_iter().filter(|entry| entry.key != "tea").chain(news[..1].to_vec()).collect();
+    let entries: Vec<_> = crate::double::goods::entries()
+        .into_iter()
+        .filter(|entry| entry.key != "tea")
+        .chain(news[..1].to_vec())
+        .collect();
     let snapshot = crashed.batch(BatchKind::Snapshot, 0, 20, &drifted.last, &entries);
     assert_eq!(client.post_bytes("/_edge/v1/ingest", &snapshot).status, 200);
     let repaired = position(&mut client);
@@ -195,7 +196,7 @@ fn a_new_snapshot_drops_what_it_does_not_name() {
     let edge = Edge::stocked();
     let mut client = Client::new(&edge);
     let held = position(&mut client);
-    let entries: Vec<_> = double::goods::entries().into_iter().filter(|entry| entry.key != "tea").collect();
+    let entries: Vec<_> = crate::double::goods::entries().into_iter().filter(|entry| entry.key != "tea").collect();
     let snapshot = edge.batch(BatchKind::Snapshot, 0, 20, &held.last, &entries);
     assert_eq!(client.post_bytes("/_edge/v1/ingest", &snapshot).status, 200);
     assert_eq!(client.get("/api/v1/products/tea").code(), "product_not_found");
@@ -208,7 +209,7 @@ fn a_new_snapshot_drops_what_it_does_not_name() {
 fn a_snapshot_in_parts_is_ready_with_its_last_one_and_a_later_one_replaces_it() {
     let edge = fresh();
     let mut client = Client::new(&edge);
-    let goods = double::goods::entries();
+    let goods = crate::double::goods::entries();
     for (epoch_of_keys, dropped) in [(1, "nothing"), (2, "tea")] {
         let goods: Vec<_> = goods.iter().filter(|entry| entry.key != dropped).cloned().collect();
         let (first, second) = goods.split_at(goods.len() / 2);
@@ -250,7 +251,7 @@ fn reads_have_an_etag_and_are_not_sent_twice() {
 #[test]
 fn lists_are_paged_over_stored_pages_without_a_gap() {
     let edge = Edge::stocked();
-    let template = serde_json::to_value(double::goods::card(&double::goods::GOODS[0])).unwrap();
+    let template = serde_json::to_value(crate::double::goods::card(&crate::double::goods::GOODS[0])).unwrap();
     for page in 1..=3_u32 {
         let count = if page == 3 { 2 } else { 24 };
         let items: Vec<_> = (0..count)

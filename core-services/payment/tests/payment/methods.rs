@@ -1,10 +1,8 @@
 //! Each payment method of the contract, against the simulator, over the bus.
 
-mod support;
-
+use crate::support::World;
 use bodega_domain::{Code, order::PaymentStatus};
 use serde_json::json;
-use support::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_card_is_authorised_then_captured_and_the_books_balance() {
@@ -136,7 +134,7 @@ async fn a_method_or_provider_that_nobody_offers_is_a_refused_attempt() {
     let world = World::open().await;
     let order = world.pay(1_000, "gold_coins").await;
     world.until_status(order, PaymentStatus::Refused).await;
-    let ask = support::ask(support::order(), 500, "card_ok");
+    let ask = crate::support::ask(crate::support::order(), 500, "card_ok");
     let unknown = bodega_domain::message::payment::OpenAsk { provider: "nobody".into(), ..ask };
     let opened = world.core.ask(bodega_domain::message::payment::Open { asks: vec![unknown] }).await.unwrap();
     assert_eq!(opened[0].status, PaymentStatus::Refused);

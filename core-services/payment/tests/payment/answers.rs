@@ -1,7 +1,6 @@
 //! Answers that say less than they seem to: lost, forgotten, refused after the deed, taken on and not done.
 
-mod support;
-
+use crate::support::{World, ask, eur, guest, order};
 use bodega_domain::{
     Code,
     id::OrderId,
@@ -11,7 +10,6 @@ use bodega_domain::{
 use bodega_payment_simulator::control::Switches;
 use bodega_platform::sqlx;
 use serde_json::json;
-use support::{World, ask, eur, guest, order};
 
 fn refund(order: OrderId, amount: Option<i64>, key: &str) -> Refund {
     Refund { order, amount: amount.map(eur), merchant: None, key: key.to_owned(), reason: "return".to_owned() }
@@ -46,7 +44,7 @@ async fn until_refunded(world: &World, order: OrderId, amount: i64) {
     let reference = world.reference(order).await;
     let url = format!("{}/v1/refunds?payment_intent={reference}", world.simulator.url());
     let list: serde_json::Value =
-        world.client.get(url).bearer_auth(support::KEY).send().await.unwrap().json().await.unwrap();
+        world.client.get(url).bearer_auth(crate::support::KEY).send().await.unwrap().json().await.unwrap();
     let given: i64 = list["data"].as_array().unwrap().iter().map(|refund| refund["amount"].as_i64().unwrap()).sum();
     assert_eq!(given, amount, "what the provider gave back");
 }
@@ -89,7 +87,9 @@ async fn all_that_is_left_is_nothing_when_it_went_back_at_the_provider_s_own_pag
     let reference = world.reference(order).await;
     let url = format!("{}/v1/refunds", world.simulator.url());
     let form = [("payment_intent", reference.as_str())];
-    assert!(world.client.post(url).bearer_auth(support::KEY).form(&form).send().await.unwrap().status().is_success());
+    assert!(
+        world.client.post(url).bearer_auth(crate::support::KEY).form(&form).send().await.unwrap().status().is_success()
+    );
     world.until_status(order, PaymentStatus::Refunded).await;
     for key in ["cancel", "cancel", "again"] {
         assert_eq!(world.core.ask(refund(order, None, key)).await.unwrap().amount, eur(0));

@@ -1,7 +1,6 @@
 //! Money that comes when its order has ended, where merchants want it to wait for the order to be made again.
 
-mod support;
-
+use crate::support::{World, ask, eur, order};
 use bodega_domain::{
     Code,
     id::{MerchantId, OrderId},
@@ -10,7 +9,6 @@ use bodega_domain::{
 };
 use bodega_platform::sqlx;
 use serde_json::json;
-use support::{World, ask, eur, order};
 
 const WAITS: LateMoney = LateMoney::Hold24h;
 

@@ -1,9 +1,7 @@
 //! Hostile input at every address: an answer with a listed code, never a fault of ours, never a trap.
 
-mod double;
-
+use crate::double::{Edge, client::Client};
 use bodega_domain::Code;
-use double::{Edge, client::Client};
 
 const PATHS: &[&str] = &[
     "/",

@@ -1,9 +1,7 @@
 //! Quote, checkout and orders: what the core decided is told as it is, and what nobody knows is not made up.
 
-mod double;
-
+use crate::double::{Edge, Link, client::Client};
 use bodega_domain::{Code, Failure};
-use double::{Edge, Link, client::Client};
 use serde_json::{Value, json};
 
 fn address() -> Value {

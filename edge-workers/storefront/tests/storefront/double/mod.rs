@@ -2,7 +2,6 @@
 //!
 //! It is a double of the *runtime*, which exists in three real forms elsewhere; the shop under test is the real one.
 #![allow(
-    dead_code,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,

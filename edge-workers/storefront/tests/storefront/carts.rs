@@ -1,12 +1,10 @@
 //! Protocol 1: a cart is merged by cookie, cell and core, and loses nothing that a shopper did.
 
-mod double;
-
-use bodega_domain::limits::CART_LINES_MAX;
-use double::{
+use crate::double::{
     Edge, Link,
     client::{Client, quantities},
 };
+use bodega_domain::limits::CART_LINES_MAX;
 use serde_json::json;
 
 fn add(sku: &str) -> Vec<u8> {
@@ -266,7 +264,7 @@ fn a_cart_is_full_at_its_limit() {
     let edge = Edge::stocked();
     let full = u32::try_from(CART_LINES_MAX).unwrap();
     for no in 1000..=1000 + full {
-        let view = double::goods::sku_view(5).unwrap();
+        let view = crate::double::goods::sku_view(5).unwrap();
         let mut view = serde_json::to_value(view).unwrap();
         view["sku_no"] = json!(no);
         view["sku"] = json!(format!("MANY-{no}"));

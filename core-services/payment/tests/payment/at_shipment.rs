@@ -1,10 +1,9 @@
 //! Money that is taken as goods leave: parcel by parcel, given up when they never do, and refused when the bank keeps it no
 //! longer.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{World, eur};
 use bodega_domain::{
     id::{MerchantId, OrderId},
     message::payment::{
@@ -15,7 +14,6 @@ use bodega_domain::{
 };
 use bodega_platform::sqlx;
 use serde_json::json;
-use support::{World, eur};
 
 /// What an order is about, and what each of its merchants gets of it.
 const WHOLE: i64 = 1_000;

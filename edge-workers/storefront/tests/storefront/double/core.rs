@@ -6,7 +6,7 @@ use std::{
 };
 
 use bodega_domain::{
-    Code, Currency, Failure, Money, Timestamp,
+    Code, Failure, Money, Timestamp,
     cart::Cart,
     id::{AccountId, OrderId, SessionId},
     message::{
@@ -397,6 +397,3 @@ fn parse<T: serde::de::DeserializeOwned>(payload: &[u8]) -> T {
 fn to(answer: impl serde::Serialize) -> Result<Value, Failure> {
     Ok(serde_json::to_value(answer).unwrap())
 }
-
-/// The price list of the tests.
-pub const EUR: Currency = Currency::EUR;

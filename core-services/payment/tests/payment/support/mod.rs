@@ -1,7 +1,5 @@
 //! The payment service beside a simulator, a gateway that hands its webhooks on, and an order service that listens.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 use std::{
     collections::BTreeMap,
     sync::{

@@ -1,9 +1,8 @@
 //! What a burst costs: statements and commits, counted by Postgres itself.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{World, ask, order};
 use bodega_domain::{
     id::OrderId,
     message::payment::{Capture, Open},
@@ -12,7 +11,6 @@ use bodega_domain::{
 use bodega_platform::sqlx::{self, Connection as _, PgConnection};
 use bodega_tests::eventually_within;
 use futures::future::join_all;
-use support::{World, ask, order};
 
 const BURST: usize = 256;
 
