@@ -53,7 +53,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
     let suites = if flags.suites.is_empty() { &Suite::ALL[..] } else { &flags.suites };
     let core = if flags.dev { "debug" } else { "release" };
     if suites.iter().any(|suite| *suite != Suite::Plugins) {
-        build::shop(&steps, true, suites.contains(&Suite::Start))?;
+        let cloudflare = suites.contains(&Suite::Start);
+        build::shop(&steps, build::Shop { edges: true, cloudflare, as_tested: false })?;
         let probe = ["build", "-p", "bodega-edge-probe", "--target", "wasm32-wasip2", "--profile", "edge"];
         cargo::build(&steps, "a component that only says hello", &probe)?;
         cargo::build(&steps, "the edge host, optimised", &["build", "--release", "-p", "bodega-edge-host"])?;

@@ -62,18 +62,31 @@ pub(crate) fn targets(steps: &Steps) -> Result<(), Fault> {
     }
 }
 
+/// What a shop is wanted for.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Shop {
+    /// With embedded edges.
+    pub(crate) edges: bool,
+    /// With an edge in workerd.
+    pub(crate) cloudflare: bool,
+    /// For tests: the edge host that its own tests were built with. Their libraries ask dependencies for more than the
+    /// host alone does, and wasmtime would be compiled once more for that.
+    pub(crate) as_tested: bool,
+}
+
 /// Builds everything that a shop runs.
-pub(crate) fn shop(steps: &Steps, edges: bool, cloudflare: bool) -> Result<Programs, Fault> {
+pub(crate) fn shop(steps: &Steps, wanted: Shop) -> Result<Programs, Fault> {
     targets(steps)?;
     let core = ["build", "-p", "bodega", "-p", "bodega-payment-simulator", "-p", "bodega-mail-catcher"];
     cargo::build(steps, "the core", &core)?;
     cargo::build(steps, "the plugin host", &["build", "-p", "bodega-plugin-host"])?;
     cargo::build(steps, "the promotion plugins", &["run", "-p", "bodega-plugin-build"])?;
-    if edges {
+    if wanted.edges {
         component(steps)?;
-        cargo::build(steps, "the edge host", &["build", "-p", "bodega-edge-host"])?;
+        let tests: &[&str] = if wanted.as_tested { &["--bins", "--test", "host"] } else { &[] };
+        cargo::build(steps, "the edge host", &[&["build", "-p", "bodega-edge-host"], tests].concat())?;
     }
-    if cloudflare {
+    if wanted.cloudflare {
         worker(steps)?;
     }
     Ok(Programs::built_in(&cargo::target_folder()))

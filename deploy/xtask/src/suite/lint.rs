@@ -20,7 +20,9 @@ pub(super) fn clippy(_: &Steps) -> Result<(), Fault> {
     let strict = ["--", "-D", "warnings"];
     let check = |selection: &[&str]| cargo::run(&[&["clippy"], selection, &strict].concat(), &[]);
     // Black-box tests are behind a feature of their crate.
-    check(&[&native::together()[..], &["--all-targets", "--features", "bodega-tests/black-box"]].concat())?;
+    let all = ["--all-targets", "--features", "bodega-tests/black-box"];
+    check(&[&native::strs(&native::together())[..], &all].concat())?;
+    check(&[&native::strs(&native::tools_of_wasm())[..], &["--all-targets"]].concat())?;
     native::HOSTS.into_iter().try_for_each(|host| check(&["-p", host, "--all-targets"]))?;
     native::GUESTS.into_iter().try_for_each(|(guest, target)| check(&["-p", guest, "--target", target]))
 }

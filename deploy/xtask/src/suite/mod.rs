@@ -63,7 +63,12 @@ const SUITES: &[Suite] = &[
         when: When::Usual,
         run: lint::domain_targets,
     },
-    Suite { name: "plugins", about: "plugins build and import nothing", when: When::Usual, run: native::plugins },
+    Suite {
+        name: "plugins",
+        about: "plugins build, import nothing, and compute what they should",
+        when: When::Usual,
+        run: native::plugins,
+    },
     Suite {
         name: "unit",
         about: "unit and service tests of every native crate, against real servers",

@@ -25,13 +25,42 @@ pub(super) const GUESTS: [(&str, &str); 4] = [
 /// Every native crate in one call, so that their common dependencies are built once. Black-box tests are behind a
 /// feature and stay out.
 pub(super) fn unit(steps: &Steps) -> Result<(), Fault> {
-    run(steps, &together())
+    run(steps, &strs(&together()))
 }
 
-/// Everything that may share one call of cargo.
-pub(super) fn together() -> Vec<&'static str> {
-    let apart = HOSTS.into_iter().chain(GUESTS.into_iter().map(|(guest, _)| guest));
-    std::iter::once("--workspace").chain(apart.flat_map(|name| ["--exclude", name])).collect()
+pub(super) fn strs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+/// What the bundle for Cloudflare is made with. As for plugins, see [`together`].
+const BUNDLER: &str = "bodega-worker-bundle";
+
+/// Everything that may share one call of cargo. Tools of WebAssembly change the features of what everything is made with:
+/// with them in the same call, the core alone would be built from other dependencies than here, all of it twice.
+pub(super) fn together() -> Vec<String> {
+    let apart = HOSTS.into_iter().chain(GUESTS.into_iter().map(|(guest, _)| guest)).map(str::to_owned);
+    let apart = apart.chain(plugins_and_bundler()).flat_map(|name| ["--exclude".to_owned(), name]);
+    std::iter::once("--workspace".to_owned()).chain(apart).collect()
+}
+
+/// The crates of `wasm-plugins` and the bundler, to be built in a call of their own.
+pub(super) fn tools_of_wasm() -> Vec<String> {
+    plugins_and_bundler().into_iter().flat_map(|name| ["-p".to_owned(), name]).collect()
+}
+
+/// Plugins by their manifests, at any depth.
+fn plugins_and_bundler() -> Vec<String> {
+    let mut folders = vec![bodega_stack::workspace_root().join("wasm-plugins")];
+    let mut names = vec![BUNDLER.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        names.extend(name.map(str::to_owned));
+        let children = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders.extend(children.filter(|path| path.is_dir()));
+    }
+    names.sort();
+    names
 }
 
 /// Both WebAssembly hosts, each alone: see [`crate::build`].
@@ -41,9 +70,10 @@ pub(super) fn hosts(steps: &Steps) -> Result<(), Fault> {
     HOSTS.into_iter().try_for_each(|host| run(steps, &["-p", host]))
 }
 
-/// Builds the examples; the builder refuses one that imports anything.
-pub(super) fn plugins(_: &Steps) -> Result<(), Fault> {
-    cargo::run(&["run", "--quiet", "-p", "bodega-plugin-build", "--", "--hostile"], &[])
+/// Builds the examples, and runs their tests; the builder refuses one that imports anything.
+pub(super) fn plugins(steps: &Steps) -> Result<(), Fault> {
+    cargo::run(&["run", "--quiet", "-p", "bodega-plugin-build", "--", "--hostile"], &[])?;
+    run(steps, &strs(&tools_of_wasm()))
 }
 
 /// Runs the tests of a selection of crates.

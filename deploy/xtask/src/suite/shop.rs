@@ -1,7 +1,7 @@
 //! Tests of the whole shop.
 
 use super::place;
-use crate::build;
+use crate::build::{self, Shop};
 use crate::cargo;
 use crate::fault::Fault;
 use crate::progress::Steps;
@@ -18,6 +18,8 @@ const FAULTS_IN_WORKERD: [&str; 5] = [
 ];
 const IN_WORKERD: (&str, &str) = ("BODEGA_TEST_RUNTIME", "cloudflare");
 
+const TESTED: Shop = Shop { edges: true, cloudflare: false, as_tested: true };
+
 /// Black-box tests share one shop a file, so they run in one process: cargo's own runner, not nextest.
 fn black_box(test: &str, only: &[&str], environment: &[(&str, &str)]) -> Result<(), Fault> {
     let all = ["test", "-p", "bodega-tests", "--features", "black-box", "--test", test];
@@ -28,13 +30,13 @@ fn black_box(test: &str, only: &[&str], environment: &[(&str, &str)]) -> Result<
 
 /// What a shopper sees, and what a client may rely on.
 pub(super) fn end_to_end(steps: &Steps) -> Result<(), Fault> {
-    build::shop(steps, true, false)?;
+    build::shop(steps, TESTED)?;
     black_box("e2e", &[], &[])
 }
 
 /// Processes killed, words lost, ports taken.
 pub(super) fn faults(steps: &Steps) -> Result<(), Fault> {
-    build::shop(steps, true, false)?;
+    build::shop(steps, TESTED)?;
     black_box("faults", &[], &[])
 }
 
@@ -45,7 +47,7 @@ pub(super) fn storm(steps: &Steps) -> Result<(), Fault> {
 
 /// The same with these settings. What it tells of itself is shown.
 pub(super) fn storm_with(steps: &Steps, settings: &[(&str, &str)]) -> Result<(), Fault> {
-    build::shop(steps, true, false)?;
+    build::shop(steps, TESTED)?;
     let arguments = ["test", "-p", "bodega-tests", "--features", "black-box", "--test", "storm", "--", "--nocapture"];
     let settings: Vec<(&str, &str)> = settings.iter().copied().chain(place::environment()).collect();
     cargo::run(&arguments, &settings)
@@ -53,7 +55,7 @@ pub(super) fn storm_with(steps: &Steps, settings: &[(&str, &str)]) -> Result<(),
 
 /// The same as [`end_to_end`] against the storefront in workerd, some of [`faults`], and the tests under `tests/workerd`.
 pub(super) fn workerd(steps: &Steps) -> Result<(), Fault> {
-    build::shop(steps, true, true)?;
+    build::shop(steps, Shop { cloudflare: true, ..TESTED })?;
     node(steps, "workerd", "tests/workerd")?;
     black_box("e2e", &[], &[IN_WORKERD])?;
     black_box("faults", &FAULTS_IN_WORKERD, &[IN_WORKERD])
@@ -61,13 +63,13 @@ pub(super) fn workerd(steps: &Steps) -> Result<(), Fault> {
 
 /// The tests under `tests/browser`.
 pub(super) fn browser(steps: &Steps) -> Result<(), Fault> {
-    build::shop(steps, true, false)?;
+    build::shop(steps, TESTED)?;
     node(steps, "the driver of the browser", "tests/browser")
 }
 
 /// The black box once more, each service with a database of its own.
 pub(super) fn databases(steps: &Steps) -> Result<(), Fault> {
-    build::shop(steps, true, false)?;
+    build::shop(steps, TESTED)?;
     black_box("e2e", &[], &[("BODEGA_TEST_DATABASE_PER_SERVICE", "1")])
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Fault> {
     let programs = if flags.prebuilt {
         Programs::built_in(&crate::cargo::target_folder())
     } else {
-        build::shop(&steps, flags.edges > 0, flags.cloudflare)?
+        let wanted = build::Shop { edges: flags.edges > 0, cloudflare: flags.cloudflare, as_tested: false };
+        build::shop(&steps, wanted)?
     };
     if flags.fresh {
         steps.begin("deleting the data of earlier runs");
