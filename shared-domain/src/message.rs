@@ -13,7 +13,9 @@ pub mod notification;
 pub mod order;
 pub mod payment;
 pub mod pricing;
+mod reconciliation;
 pub mod replicator;
+mod statement;
 mod supply;
 
 /// A request on the bus: its subject and answer are part of its type.

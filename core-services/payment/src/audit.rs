@@ -28,7 +28,7 @@ const PAGES_MAX: usize = 1_000;
 
 /// Why a report was not taken in.
 #[derive(Debug, thiserror::Error)]
-enum AuditError {
+pub(crate) enum AuditError {
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
     #[error("provider: {0}")]
@@ -41,8 +41,9 @@ pub(crate) async fn settlements(context: Context, providers: Providers) {
     let mut looked_at = BTreeSet::new();
     loop {
         for (name, provider) in providers.iter() {
-            match take_in(&context, name, provider.as_ref(), !looked_at.contains(name)).await {
-                Ok(()) => drop(looked_at.insert(name)),
+            let look = Look { whole: !looked_at.contains(name), back_min: OVERLAP_MIN };
+            match take_in(&context, name, provider.as_ref(), look).await {
+                Ok(_) => drop(looked_at.insert(name)),
                 Err(error) => tracing::warn!(provider = name, %error, "the settlement report cannot be taken in"),
             }
         }
@@ -52,21 +53,45 @@ pub(crate) async fn settlements(context: Context, providers: Providers) {
     }
 }
 
-async fn take_in(context: &Context, name: &str, provider: &dyn Provider, whole: bool) -> Result<(), AuditError> {
+/// How much of a report is looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    /// All payments with a line, not only those with a new one.
+    whole: bool,
+    /// Minutes before its newest line from which it is read again.
+    back_min: i64,
+}
+
+impl Look {
+    /// All of them, reading so many days again.
+    pub(crate) const fn again(days: i64) -> Self {
+        Self { whole: true, back_min: days * 24 * 60 }
+    }
+}
+
+/// Gives how many lines were read.
+pub(crate) async fn take_in(
+    context: &Context,
+    name: &str,
+    provider: &dyn Provider,
+    look: Look,
+) -> Result<i64, AuditError> {
+    let mut read = 0;
     let (pool, now) = (context.postgres().pool(), context.clock().now());
     let newest = store::settlements::newest(pool, name).await?;
-    let since = newest.map_or(Timestamp::from_unix_ms(0), |at| at.plus_min(-OVERLAP_MIN));
+    let since = newest.map_or(Timestamp::from_unix_ms(0), |at| at.plus_min(-look.back_min));
     let mut after: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let lines = provider.settlement(since, after.as_deref()).await?;
         store::settlements::insert(pool, name, &lines, now, context.entropy()).await?;
+        read += i64::try_from(lines.len()).unwrap_or(0);
         after = lines.last().map(|line| line.line.clone());
         if lines.len() < SETTLEMENT_PAGE {
             break;
         }
     }
     let matched = store::settlements::match_again(pool, name).await?;
-    let changed = if whole { Timestamp::from_unix_ms(0) } else { matched.map_or(since, |at| at.min(since)) };
+    let changed = if look.whole { Timestamp::from_unix_ms(0) } else { matched.map_or(since, |at| at.min(since)) };
     let unheard = store::settlements::ask_about_unheard(pool, name, changed, now).await?;
     if unheard > 0 {
         tracing::warn!(provider = name, unheard, "the report knows of money that no webhook told of; asking");
@@ -76,7 +101,7 @@ async fn take_in(context: &Context, name: &str, provider: &dyn Provider, whole: 
     if unmatched > 0 {
         tracing::warn!(provider = name, unmatched, "lines of the report name no payment of ours");
     }
-    Ok(())
+    Ok(read)
 }
 
 /// Tells payments what was said of them before we knew the provider's id of them: the answer that names it may come after

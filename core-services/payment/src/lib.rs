@@ -20,7 +20,9 @@
 //! | `payment.v1.state` | intents as they are |
 //! | `payment.v1.webhook` | a provider's word, raw |
 //! | `payment.v1.balances`, `transfers_of`, `exceptions` | the books |
+//! | `payment.v1.statement` | a merchant's month: what is owed to it, and why |
 //! | `payment.v1.close_exception` | a person has looked at one |
+//! | `payment.v1.reconcile`, `reconciliations` | lays the books beside the providers' reports |
 //! | `payment.v1.policies`, `set_policy` | what merchants want done with money |
 //!
 //! Tells `order.v1.payment_changed` (asked until acknowledged) and `evt.payment.v1.intent_changed`.
@@ -33,6 +35,7 @@ mod job;
 mod late;
 pub mod limits;
 pub mod provider;
+mod reconcile;
 mod requests;
 mod store;
 mod tell;
@@ -125,8 +128,11 @@ fn wire(
         .on(state.clone(), requests::webhook::webhook)
         .on(state.clone(), requests::books::balances)
         .on(state.clone(), requests::books::transfers_of)
+        .on(state.clone(), requests::statement::statement)
         .on(state.clone(), requests::books::exceptions)
         .on(state.clone(), requests::books::close_exception)
+        .on(state.clone(), requests::reconciliation::reconcile)
+        .on(state.clone(), requests::reconciliation::reconciliations)
         .on(state.clone(), requests::policies::policies)
         .on(state.clone(), requests::policies::set_policy);
     for _ in 0..CALLS_AT_ONCE_MAX {
@@ -140,10 +146,12 @@ fn wire(
     let (teller, auditor, sweeper, early) = (context.clone(), context.clone(), context.clone(), context.clone());
     let (named, commands) = (providers.clone(), state.commands.clone());
     let (waiting, returns) = (context.clone(), state.commands.clone());
+    let (reconciler, reports) = (context.clone(), providers.clone());
     wiring
         .background("jobs", move || worker.clone().look())
         .background("tell_again", move || tell::look(teller.clone()))
         .background("settlements", move || audit::settlements(auditor.clone(), providers.clone()))
+        .background("reconcile", move || reconcile::run(reconciler.clone(), reports.clone()))
         .background("early_words", move || audit::early_words(early.clone(), named.clone(), commands.clone()))
         .background("late_money", move || late::run(waiting.clone(), returns.clone()))
         .background("sweep", move || audit::sweep(sweeper.clone()))

@@ -69,6 +69,16 @@ pub const CAPTURE_WARN_HOURS: i64 = 24;
 pub const SETTLEMENT_EVERY_S: u64 = 60;
 /// Minutes after which a line of a settlement report should have found its payment.
 pub const UNMATCHED_AFTER_MIN: i64 = 60;
+/// Hours after which a report should tell of money that was taken or given back.
+pub const SETTLED_AFTER_HOURS: i64 = 24;
+/// Hours after midnight, UTC, at which all payments are laid beside the reports.
+pub const NIGHT_HOURS: i64 = 2;
+/// Days of the reports that are read again then, for lines that came late.
+pub const REREAD_DAYS: i64 = 3;
+/// Milliseconds between two looks for such a run that is due.
+pub const RECONCILE_LOOK_MS: u64 = 2_000;
+/// Minutes after its last word from which a run is taken over by another process.
+pub const RECONCILE_LEASE_MIN: i64 = 5;
 /// Lines that found none in one exception.
 pub const UNMATCHED_SHOWN_MAX: i64 = 20;
 /// Lines of a settlement report in one question.

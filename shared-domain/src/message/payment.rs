@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::reconciliation::{Reconcile, Reconciliation, Reconciliations, Suggestion};
+pub use super::statement::{Standing, Statement, StatementAccounts, StatementLine, StatementOf};
+
 use super::{Done, Page, events, requests};
 use crate::{
     id::{IntentId, JournalId, MerchantId, OrderId, RefundId},
@@ -296,6 +299,8 @@ pub struct Exception {
     pub detail: serde_json::Value,
     /// Since when.
     pub opened_at: Timestamp,
+    /// What to do about it.
+    pub suggestion: Suggestion,
 }
 
 /// Open exceptions, newest first.
@@ -454,8 +459,11 @@ requests! {
     Webhook => "payment.v1.webhook", Done;
     Balances => "payment.v1.balances", Vec<Balance>;
     TransfersOf => "payment.v1.transfers_of", Vec<TransferView>;
+    StatementOf => "payment.v1.statement", Statement;
     Exceptions => "payment.v1.exceptions", Page<Exception>;
     CloseException => "payment.v1.close_exception", Done;
+    Reconcile => "payment.v1.reconcile", Reconciliation;
+    Reconciliations => "payment.v1.reconciliations", Page<Reconciliation>;
     Policies => "payment.v1.policies", Page<Policy>;
     SetPolicy => "payment.v1.set_policy", Policy;
 }

@@ -150,8 +150,11 @@ endpoints! {
 
     Post "/api/v1/refunds" payment::Refund [] "Gives money back";
     Get "/api/v1/payments/balances" payment::Balances [merchant: Text] "Accounts of the ledger";
+    Get "/api/v1/payments/statement" payment::StatementOf [merchant: Text, month: Text, currency: Text, cursor: Text, limit: Number] "A merchant's month: what is owed to it, and by what that came about";
     Get "/api/v1/payments/exceptions" payment::Exceptions [cursor: Text] "Payments that somebody should look at";
     Post "/api/v1/payments/exceptions/{exception}/close" payment::CloseException [exception: Path] "Somebody has looked at it";
+    Post "/api/v1/payments/reconciliations" payment::Reconcile [] "Lays the books beside the providers' reports now";
+    Get "/api/v1/payments/reconciliations" payment::Reconciliations [cursor: Text] "How the books were laid beside the reports, newest first";
     Get "/api/v1/payments/policies" payment::Policies [merchant: Text, cursor: Text] "When merchants want money taken, and what becomes of money that comes too late";
     Put "/api/v1/payments/policies" payment::SetPolicy [] "Says when a merchant's money is taken, and what becomes of late money";
     Get "/api/v1/payments/{order}/transfers" payment::TransfersOf [order: Path] "The ledger's transfers of an order";

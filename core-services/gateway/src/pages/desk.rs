@@ -55,6 +55,7 @@ impl Desk {
             ("Returns", "/returns"),
             ("Products", "/products"),
             ("Stock", "/stock"),
+            ("Money", "/money"),
             ("Plugins", "/plugins"),
             ("Settings", "/settings"),
             ("Under way", "/sagas"),
@@ -62,7 +63,7 @@ impl Desk {
         ];
         match self {
             Self::Admin => ALL,
-            Self::Merchant => ALL.split_at(7).0,
+            Self::Merchant => ALL.split_at(8).0,
         }
     }
 }

@@ -129,9 +129,10 @@ async fn attention(visit: &Visit) -> Markup {
             @match payments {
                 Err(failure) => { (unread(&failure)) }
                 Ok(page) => {
-                    (table("Newest first", &["Order", "What", "Since", "Known", "Done"], page.items.iter().map(|one| vec![
+                    (table("Newest first", &["Order", "What", "What to do", "Since", "Known", "Done"], page.items.iter().map(|one| vec![
                         link(visit, one.order),
                         html! { (plain(&one.kind)) },
+                        html! { (one.suggestion.text) },
                         time(one.opened_at),
                         html! { code { (one.detail) } },
                         close_form(visit, "payments", &one.id, &one.kind),

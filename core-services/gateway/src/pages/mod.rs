@@ -16,6 +16,7 @@ mod incoming;
 mod late;
 mod layout;
 mod mails;
+mod money;
 mod notes;
 mod orders;
 mod pieces;
@@ -60,6 +61,8 @@ pub(crate) fn routes() -> Router<Context> {
             .route(&at("/orders/{order}/returns/{return}/decision"), write(desk, returns::decide))
             .route(&at("/orders/{order}/returns/{return}/receipt"), write(desk, returns::receive))
             .route(&at("/returns"), read(desk, returns::list))
+            .route(&at("/money"), read(desk, money::show))
+            .route(&at("/money/statement.csv"), table_file(desk, "statement.csv", money::download))
             .route(&at("/settings"), read(desk, settings::show).merge(write(desk, settings::change)))
             .route(&at("/settings/stock"), write(desk, settings::change_share))
             .route(&at("/settings/stock-mails"), write(desk, settings::change_stock_mails))
@@ -89,6 +92,7 @@ pub(crate) fn routes() -> Router<Context> {
                 .route(&at("/orders/{order}/forget"), write(desk, forget::forget))
                 .route(&at("/exceptions/payments/{exception}/close"), write(desk, home::close_payment))
                 .route(&at("/exceptions/orders/{exception}/close"), write(desk, home::close_order))
+                .route(&at("/money/reconcile"), write(desk, money::reconcile))
                 .route(&at("/sagas"), read(desk, sagas::list))
                 .route(&at("/sagas/{saga}"), write(desk, sagas::nudge))
                 .route(&at("/services"), read(desk, services::show)),

@@ -5,6 +5,7 @@
 mod audit;
 mod forgotten;
 mod incoming;
+mod money;
 mod plugins;
 mod sessions;
 mod settings;
@@ -44,6 +45,7 @@ async fn the_dashboard_from_signing_in_to_signing_out() {
     audit::what_a_person_looked_at_is_closed_with_their_name(&shop).await;
     audit::stock_that_is_promised_and_not_there_is_shown_until_it_is(&shop).await;
     audit::the_api_tells_who_changed_what(&shop).await;
+    money::a_merchant_reads_the_own_statement_and_no_other(&shop).await;
     incoming::goods_are_announced_and_booked_in(&shop).await;
     incoming::what_is_low_is_listed_for_its_merchant(&shop).await;
     incoming::each_chooses_for_the_own_mailbox(&shop).await;
@@ -104,6 +106,7 @@ async fn pages_hold_no_text_as_markup(shop: &Shop) {
         "/admin/stock",
         "/admin/stock/low",
         "/admin/stock/incoming",
+        "/admin/money",
         "/admin/plugins",
         "/admin/services",
     ] {

@@ -71,6 +71,7 @@ pub(crate) async fn the_api_tells_a_merchant_of_their_part_and_no_more(shop: &Sh
         "/api/v1/stock/low",
         "/api/v1/stock/incoming?all=true",
         "/api/v1/returns",
+        "/api/v1/payments/statement",
         "/api/v1/plugins",
         "/api/v1/promotions",
         "/api/v1/promotions/changes",

@@ -7,8 +7,10 @@ pub(crate) mod capture;
 pub(crate) mod open;
 pub(crate) mod parcel;
 pub(crate) mod policies;
+pub(crate) mod reconciliation;
 pub(crate) mod refund;
 pub(crate) mod state;
+pub(crate) mod statement;
 pub(crate) mod webhook;
 
 use bodega_domain::{Code, Failure, failure::Validation, id::OrderId, message::payment::IntentState};

@@ -6,8 +6,10 @@ pub(crate) mod ledger;
 pub(crate) mod opening;
 pub(crate) mod parts;
 pub(crate) mod policies;
+pub(crate) mod reconciliation;
 pub(crate) mod records;
 pub(crate) mod settlements;
+pub(crate) mod statement;
 
 use uuid::Uuid;
 

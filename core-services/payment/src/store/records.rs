@@ -18,6 +18,7 @@ use super::{damaged, uuid, uuids};
 use crate::{
     changes::{NewAttempt, NewException, NewRefund, RawWebhook},
     intent::AttemptWord,
+    requests::reconciliation::suggestion,
 };
 
 /// Which of these keys of intents are known as attempts.
@@ -327,7 +328,8 @@ pub(crate) async fn exceptions(
     .await?;
     let read = |(id, order, kind, detail, opened_at): Row| {
         let order = order.map(|order| OrderId::from_u128(order.as_u128()));
-        (id, Exception { id: id.to_string(), order, kind, detail: detail.0, opened_at: opened_at.into() })
+        let suggestion = suggestion(&kind);
+        (id, Exception { id: id.to_string(), order, kind, detail: detail.0, opened_at: opened_at.into(), suggestion })
     };
     Ok(rows.into_iter().map(read).collect())
 }

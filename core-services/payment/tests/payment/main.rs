@@ -9,4 +9,5 @@ mod late;
 mod methods;
 mod money;
 mod refunds;
+mod statement;
 mod support;
