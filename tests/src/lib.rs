@@ -14,6 +14,8 @@ pub mod black_box;
 mod condition;
 mod servers;
 
-pub use bodega_stack::{Child, Launch, Signal, Tools, find_on_path, free_port, local_folder, workspace_root};
+pub use bodega_stack::{
+    Child, Launch, Signal, Tools, find_on_path, free_port, local_folder, test_folder, workspace_root,
+};
 pub use condition::{eventually, eventually_within};
 pub use servers::{FILLED_DATABASE, HarnessError, Servers};

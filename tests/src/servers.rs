@@ -9,11 +9,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
 
 /// A free port may be gone when the server binds it: another test process is looking for one too.
 const START_ATTEMPTS: u32 = 5;
 const CONNECTIONS_MAX: u32 = 200;
+const CLUSTER_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// The database of [`Servers::start_filled`].
 pub const FILLED_DATABASE: &str = "filled";
 
@@ -74,9 +76,12 @@ impl Servers {
     pub async fn start_filled(key: &str, fill: impl AsyncFnOnce(&Self)) -> Result<Self, HarnessError> {
         let parent = test_folder().join("clusters");
         let cluster = parent.join(key);
+        std::fs::create_dir_all(&parent)?;
+        let file = File::create(parent.join(format!("{key}.lock")))?;
+        // Says that it is still in use, whether it is made now or not.
+        file.set_modified(SystemTime::now())?;
         if !cluster.exists() {
-            std::fs::create_dir_all(&parent)?;
-            let file = File::create(parent.join(format!("{key}.lock")))?;
+            sweep_unused(&parent);
             // Blocks its thread, which has nothing else to do: a test that waits here cannot begin without it.
             file.lock()?;
             if !cluster.exists() {
@@ -242,6 +247,22 @@ impl Servers {
     /// When it does not come up.
     pub fn restart_redis(&self) -> Result<(), HarnessError> {
         Ok(lock(&self.redis).restart()?)
+    }
+}
+
+/// Deletes clusters that nobody has copied for a week: of migrations that are no more.
+fn sweep_unused(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "lock"))
+    {
+        let unused = path
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .is_ok_and(|used| SystemTime::now().duration_since(used).is_ok_and(|unused| unused > CLUSTER_KEPT));
+        if unused {
+            let _ = std::fs::remove_dir_all(path.with_extension(""));
+            let _ = std::fs::remove_file(&path);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The harness itself: what every other test takes for granted.
 
-use bodega_tests::{HarnessError, Servers, eventually};
+use bodega_tests::{FILLED_DATABASE, HarnessError, Servers, eventually, test_folder};
 use sqlx::{Connection, PgConnection};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -27,6 +27,26 @@ async fn committed_rows_survive_a_killed_postgres() -> Result<(), HarnessError> 
     servers.restart_postgres()?;
 
     assert_eq!(rows(&url, "SELECT count(*) FROM kept").await?, 10);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_fills_a_cluster_runs_once_and_each_set_has_a_copy_of_its_own() -> Result<(), HarnessError> {
+    let key = format!("harness-{}", std::process::id());
+    let fill = async |servers: &Servers| {
+        let mut connection = PgConnection::connect(&servers.postgres_url(FILLED_DATABASE)).await.unwrap();
+        sqlx::query("CREATE TABLE kept AS SELECT 1 AS n").execute(&mut connection).await.unwrap();
+    };
+    let first = Servers::start_filled(&key, fill).await?;
+    let second = Servers::start_filled(&key, async |_: &Servers| panic!("it is filled already")).await?;
+    let [one, two] = [&first, &second].map(|servers| servers.postgres_url(FILLED_DATABASE));
+    let mut connection = PgConnection::connect(&one).await?;
+    sqlx::query("INSERT INTO kept VALUES (2)").execute(&mut connection).await?;
+    assert_eq!(
+        (rows(&one, "SELECT count(*) FROM kept").await?, rows(&two, "SELECT count(*) FROM kept").await?),
+        (2, 1)
+    );
+    std::fs::remove_dir_all(test_folder().join("clusters").join(&key))?;
     Ok(())
 }
 

@@ -83,6 +83,9 @@ pub fn refund(refund: &Refund, of: &Intent) -> Value {
     })
 }
 
+/// Seconds for which evidence is taken after a dispute.
+const DISPUTE_ANSWER_S: i64 = 7 * 24 * 3_600;
+
 /// A dispute.
 #[must_use]
 pub fn dispute(dispute: &Dispute, of: &Intent) -> Value {
@@ -93,6 +96,12 @@ pub fn dispute(dispute: &Dispute, of: &Intent) -> Value {
         "charge": of.charge,
         "created": dispute.created,
         "currency": of.currency,
+        "evidence_details": {
+            "due_by": dispute.created + DISPUTE_ANSWER_S,
+            "has_evidence": false,
+            "past_due": false,
+            "submission_count": 0,
+        },
         "livemode": false,
         "metadata": {},
         "payment_intent": dispute.intent,

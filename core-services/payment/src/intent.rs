@@ -19,7 +19,7 @@ use crate::{
     changes::{Changes, NewAttempt, NewException, NewRefund},
     job::{Job, JobKind, pause_ms},
     limits::{POLL_FIRST_MS, POLL_MAX_MS},
-    provider::Seen,
+    provider::{Dispute, Seen},
 };
 
 use self::parcels::{Made, Parcels};
@@ -66,6 +66,8 @@ pub(crate) struct Lesson {
     pub(crate) seen: Option<Seen>,
     /// Facts known without that.
     pub(crate) facts: Vec<Fact>,
+    /// The dispute that they are about.
+    pub(crate) dispute: Option<Dispute>,
     /// What became of an attempt.
     pub(crate) attempt: Option<(AttemptId, AttemptWord)>,
     /// The provider refuses to hand over the money, for good.
@@ -242,6 +244,9 @@ impl Intent {
                 // Goods were promised for this money, and it will never come.
                 changes.exceptions.push(self.exception("authorisation_lost"));
             }
+            if let Fact::Disputed(amount) = fact {
+                changes.exceptions.push(self.disputed(amount, lesson.dispute.as_ref()));
+            }
             changes.facts.push((self.id, fact));
         }
         self.refund_claimed = self.refund_claimed.max(self.facts.refunded);
@@ -260,6 +265,17 @@ impl Intent {
             self.learn_of_refund(refund, changes);
         }
         self.finish(lesson, now, changes);
+    }
+
+    /// A person has to answer the bank, before its deadline.
+    fn disputed(&self, amount: i64, dispute: Option<&Dispute>) -> NewException {
+        let mut exception = self.exception("disputed");
+        exception.detail["amount"] = amount.into();
+        if let Some(Dispute { respond_before, reason, .. }) = dispute {
+            exception.detail["respond_before"] = respond_before.map(|at| at.to_string()).into();
+            exception.detail["reason"] = reason.clone().into();
+        }
+        exception
     }
 
     fn learn_of_attempt(&mut self, attempt: AttemptId, word: &AttemptWord, changes: &mut Changes) {

@@ -299,7 +299,8 @@ pub struct Exception {
     pub detail: serde_json::Value,
     /// Since when.
     pub opened_at: Timestamp,
-    /// What to do about it.
+    /// What to do about it; empty from a service that is older than whoever asks.
+    #[serde(default)]
     pub suggestion: Suggestion,
 }
 

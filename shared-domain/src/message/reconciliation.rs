@@ -40,7 +40,7 @@ pub struct Reconciliation {
 }
 
 /// What somebody should do about an exception.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suggestion {
     /// A stable word, for instance `write_to_provider`.
     pub action: String,

@@ -132,7 +132,10 @@ async fn attention(visit: &Visit) -> Markup {
                     (table("Newest first", &["Order", "What", "What to do", "Since", "Known", "Done"], page.items.iter().map(|one| vec![
                         link(visit, one.order),
                         html! { (plain(&one.kind)) },
-                        html! { (one.suggestion.text) },
+                        html! {
+                            (one.suggestion.text)
+                            @if let Some(before) = one.detail["respond_before"].as_str() { br; strong { "Before " (before) } }
+                        },
                         time(one.opened_at),
                         html! { code { (one.detail) } },
                         close_form(visit, "payments", &one.id, &one.kind),

@@ -89,8 +89,21 @@ pub struct Notice {
 pub enum Shown {
     /// The intent itself.
     Intent(Seen),
-    /// A dispute of the intent with this reference, over so much, and nothing else of it.
-    Dispute(String, i64),
+    /// A dispute of an intent, and nothing else of it.
+    Dispute(Dispute),
+}
+
+/// A shopper's bank takes money back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispute {
+    /// The provider's id of the intent.
+    pub reference: String,
+    /// How much, minor units of a currency that the intent's own words tell.
+    pub amount: i64,
+    /// Until when evidence can be sent.
+    pub respond_before: Option<Timestamp>,
+    /// Why, in the provider's words, for instance `fraudulent`.
+    pub reason: Option<String>,
 }
 
 /// A webhook that does not hold.

@@ -54,6 +54,11 @@ pub(crate) fn suggestion(kind: &str) -> Suggestion {
         "capture_due" => {
             ("send_or_cancel", "The bank lets go of the money soon. Send what waits before that, or call it off.")
         }
+        "disputed" => (
+            "answer_the_bank",
+            "The shopper's bank took the money back. Send the provider what proves the sale, such as the carrier's number, before the \
+             deadline; until it is decided the payout waits. Nobody answers: the money is lost.",
+        ),
         "refund_failed" => (
             "pay_back_otherwise",
             "The provider could not give the money back, because the card is closed for instance. Pay it back another way, then close this.",

@@ -61,9 +61,11 @@ pub(crate) fn taught(provider: &str, shown: Option<Shown>) -> (Target, Lesson) {
             lesson.seen = Some(seen);
             target
         }
-        Some(Shown::Dispute(reference, amount)) => {
-            lesson.facts.push(Fact::Disputed(amount));
-            Target::Reference(provider.to_owned(), reference)
+        Some(Shown::Dispute(dispute)) => {
+            lesson.facts.push(Fact::Disputed(dispute.amount));
+            let target = Target::Reference(provider.to_owned(), dispute.reference.clone());
+            lesson.dispute = Some(dispute);
+            target
         }
         None => Target::Nothing,
     };

@@ -1,7 +1,7 @@
 //! Each payment method of the contract, against the simulator, over the bus.
 
 use crate::support::World;
-use bodega_domain::{Code, order::PaymentStatus};
+use bodega_domain::{Code, Timestamp, message::payment::Exceptions, order::PaymentStatus};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,6 +127,15 @@ async fn a_dispute_holds_the_payout_back() {
     let balances = world.balances_without_fees().await;
     assert_eq!((balances.get("merchant_payable"), balances["merchant_held"]), (None, -855));
     assert_eq!((balances.get("provider_clearing"), balances["dispute_receivable"]), (None, 1_000));
+
+    let open = world.core.ask(Exceptions::default()).await.unwrap().items;
+    assert_eq!(open.len(), 1, "{open:?}");
+    let (one, detail) = (&open[0], &open[0].detail);
+    assert_eq!((one.kind.as_str(), one.suggestion.action.as_str()), ("disputed", "answer_the_bank"));
+    assert_eq!((one.order, &detail["amount"], &detail["reason"]), (Some(order), &json!(1_000), &json!("fraudulent")));
+    let before: Timestamp = serde_json::from_value(detail["respond_before"].clone()).unwrap();
+    let days = before.ms_since(one.opened_at) / 86_400_000;
+    assert!((6..=7).contains(&days), "the bank's deadline, a week here: {before}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

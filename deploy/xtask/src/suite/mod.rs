@@ -175,9 +175,7 @@ fn only_the_storm(flags: &Flags) -> Result<(), Fault> {
     ];
     let settings: Vec<(&str, &str)> =
         settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-    let stormed = shop::storm_with(&steps, &settings);
-    place::clear();
-    stormed
+    shop::storm_with(&steps, &settings)
 }
 
 fn choose(names: &[String]) -> Result<Vec<&'static Suite>, Fault> {

@@ -1,5 +1,5 @@
-//! Where tests keep their data: in memory where the machine has enough of it, since each of them makes hundreds of files
-//! and deletes them seconds later.
+//! Where tests of services keep their data: in memory where the machine has enough of it, since each of them makes hundreds
+//! of files and deletes them seconds later. Black-box tests stay on the disk: their logs outlive a failure.
 
 use crate::interrupt;
 use bodega_stack::{TEST_FOLDER, sweep_abandoned};
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 /// A file system in memory that every Linux has.
 const SHARED_MEMORY: &str = "/dev/shm";
-/// Free there, in KiB: a dozen clusters of Postgres with their copies, and a shop under a storm.
+/// Free there, in KiB: some dozens of clusters of Postgres with their copies.
 const ROOM_KIB: u64 = 4 << 20;
 /// Free in the machine besides, in KiB: compilers and servers want theirs.
 const MEMORY_KIB: u64 = 8 << 20;

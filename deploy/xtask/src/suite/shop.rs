@@ -1,6 +1,5 @@
 //! Tests of the whole shop.
 
-use super::place;
 use crate::build::{self, Shop};
 use crate::cargo;
 use crate::fault::Fault;
@@ -24,8 +23,7 @@ const TESTED: Shop = Shop { edges: true, cloudflare: false, as_tested: true };
 fn black_box(test: &str, only: &[&str], environment: &[(&str, &str)]) -> Result<(), Fault> {
     let all = ["test", "-p", "bodega-tests", "--features", "black-box", "--test", test];
     let some: &[&str] = if only.is_empty() { &[] } else { &["--", "--exact"] };
-    let environment: Vec<(&str, &str)> = environment.iter().copied().chain(place::environment()).collect();
-    cargo::run(&[&all[..], some, only].concat(), &environment)
+    cargo::run(&[&all[..], some, only].concat(), environment)
 }
 
 /// What a shopper sees, and what a client may rely on.
@@ -49,8 +47,7 @@ pub(super) fn storm(steps: &Steps) -> Result<(), Fault> {
 pub(super) fn storm_with(steps: &Steps, settings: &[(&str, &str)]) -> Result<(), Fault> {
     build::shop(steps, TESTED)?;
     let arguments = ["test", "-p", "bodega-tests", "--features", "black-box", "--test", "storm", "--", "--nocapture"];
-    let settings: Vec<(&str, &str)> = settings.iter().copied().chain(place::environment()).collect();
-    cargo::run(&arguments, &settings)
+    cargo::run(&arguments, settings)
 }
 
 /// The same as [`end_to_end`] against the storefront in workerd, some of [`faults`], and the tests under `tests/workerd`.

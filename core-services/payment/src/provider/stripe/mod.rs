@@ -238,7 +238,7 @@ impl Provider for Stripe {
         let event: Value = serde_json::from_slice(body).map_err(|_| WebhookError::Body)?;
         let id = object::text(&event["id"]).ok_or(WebhookError::Body)?;
         let object = &event["data"]["object"];
-        let disputed = || object::disputed(object).map(|(reference, amount)| Shown::Dispute(reference, amount));
+        let disputed = || object::disputed(object).map(Shown::Dispute);
         let shown = object::seen(object).map(Shown::Intent).or_else(disputed);
         Ok(Notice { event: id, shown })
     }

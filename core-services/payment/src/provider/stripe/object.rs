@@ -8,7 +8,7 @@ use bodega_domain::{
 };
 use serde_json::Value;
 
-use crate::provider::Seen;
+use crate::provider::{Dispute, Seen};
 
 /// Metadata key under which the provider keeps our intent's id.
 pub(super) const INTENT_KEY: &str = "intent_id";
@@ -26,11 +26,17 @@ pub(super) fn seen(object: &Value) -> Option<Seen> {
 }
 
 /// A dispute names its charge and intent and an amount of its own; what the intent is of has to be known already.
-pub(super) fn disputed(object: &Value) -> Option<(String, i64)> {
+pub(super) fn disputed(object: &Value) -> Option<Dispute> {
     if object["object"] != "dispute" {
         return None;
     }
-    Some((text(&object["payment_intent"])?, object["amount"].as_i64()?))
+    let due_s = object["evidence_details"]["due_by"].as_i64();
+    Some(Dispute {
+        reference: text(&object["payment_intent"])?,
+        amount: object["amount"].as_i64()?,
+        respond_before: due_s.map(|due_s| Timestamp::from_unix_ms(due_s.saturating_mul(1_000))),
+        reason: text(&object["reason"]),
+    })
 }
 
 fn payment_intent(object: &Value) -> Option<Seen> {
@@ -161,8 +167,15 @@ mod tests {
         let charge = json!({"object": "charge", "payment_intent": "pi_1", "amount": 100, "currency": "eur",
             "amount_captured": 100, "amount_refunded": 40, "metadata": {}});
         assert_eq!(facts(&charge), [Fact::Authorised(100), Fact::Captured(100), Fact::Refunded(40)]);
-        let dispute = json!({"object": "dispute", "payment_intent": "pi_1", "amount": 60, "currency": "eur"});
-        assert_eq!((seen(&dispute), disputed(&dispute)), (None, Some(("pi_1".into(), 60))));
+        let dispute = json!({"object": "dispute", "payment_intent": "pi_1", "amount": 60, "currency": "eur",
+            "evidence_details": {"due_by": 1_800_000_000}, "reason": "fraudulent"});
+        let read = Dispute {
+            reference: "pi_1".into(),
+            amount: 60,
+            respond_before: Some(Timestamp::from_unix_ms(1_800_000_000_000)),
+            reason: Some("fraudulent".into()),
+        };
+        assert_eq!((seen(&dispute), disputed(&dispute)), (None, Some(read)));
     }
 
     #[test]
