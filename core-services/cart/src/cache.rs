@@ -17,7 +17,7 @@ fn key(cart: &str) -> String {
 /// Keeps a cart for a moment, unless a later one is kept already: two batches may come here in another order than they
 /// were committed in.
 pub(crate) async fn set(redis: &Redis, cart: &str, row: &Row) {
-    let mut value = row.account.unwrap_or(Uuid::nil()).into_bytes().to_vec();
+    let mut value = row.account.unwrap_or_default().into_bytes().to_vec();
     value.extend_from_slice(&row.state);
     redis.set_newer(&key(cart), row.version, &value, Duration::from_secs(CACHE_S)).await;
 }
