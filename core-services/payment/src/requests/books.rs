@@ -12,6 +12,7 @@ use bodega_domain::{
 use bodega_platform::{Call, DatabaseError};
 use uuid::Uuid;
 
+use super::position;
 use crate::{State, limits::PAGE_MAX, store};
 
 pub(crate) async fn balances(state: Arc<State>, _call: Call, request: Balances) -> Result<Vec<Balance>, Failure> {
@@ -33,8 +34,7 @@ pub(crate) async fn exceptions(
     _call: Call,
     request: Exceptions,
 ) -> Result<Page<Exception>, Failure> {
-    let wrong = |_| Failure::new(Code::BadRequest, "The cursor is not one of ours.");
-    let before = request.cursor.as_deref().map(Uuid::try_parse).transpose().map_err(wrong)?;
+    let before = position(request.cursor.as_deref())?;
     let pool = state.context.postgres().pool();
     let found = store::records::exceptions(pool, before, PAGE_MAX).await.map_err(DatabaseError::from)?;
     let full = i64::try_from(found.len()).is_ok_and(|count| count == PAGE_MAX);

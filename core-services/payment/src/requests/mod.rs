@@ -13,6 +13,8 @@ pub(crate) mod state;
 pub(crate) mod statement;
 pub(crate) mod webhook;
 
+use std::str::FromStr;
+
 use bodega_domain::{Code, Failure, failure::Validation, id::OrderId, message::payment::IntentState};
 
 use crate::{
@@ -46,6 +48,12 @@ fn few_enough(count: usize, pointer: &str) -> Result<(), Failure> {
     let mut validation = Validation::new();
     validation.check(count <= MESSAGE_ORDERS_MAX, pointer, "too_many", "Too many in one message.");
     validation.finish()
+}
+
+/// Where a list goes on.
+fn position<T: FromStr>(cursor: Option<&str>) -> Result<Option<T>, Failure> {
+    let position = cursor.map(str::parse).transpose();
+    position.map_err(|_| Failure::new(Code::BadRequest, "The cursor is not one of ours."))
 }
 
 fn name(validation: &mut Validation, pointer: &str, text: &str) {

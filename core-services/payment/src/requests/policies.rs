@@ -14,6 +14,7 @@ use bodega_domain::{
 };
 use bodega_platform::{Call, DatabaseError};
 
+use super::position;
 use crate::{
     State,
     limits::{PAGE_MAX, POLICY_CHANGES_SHOWN_MAX},
@@ -26,8 +27,7 @@ fn own_or_all(principal: &Principal, merchant: MerchantId) -> Result<(), Failure
 
 pub(crate) async fn policies(state: Arc<State>, call: Call, request: Policies) -> Result<Page<Policy>, Failure> {
     let pool = state.context.postgres().pool();
-    let wrong = |_| Failure::new(Code::BadRequest, "The cursor is not one of ours.");
-    let after = request.cursor.as_deref().map(str::parse::<MerchantId>).transpose().map_err(wrong)?;
+    let after = position(request.cursor.as_deref())?;
     let (merchants, next_cursor) = match request.merchant {
         Some(merchant) => {
             own_or_all(&call.principal, merchant)?;

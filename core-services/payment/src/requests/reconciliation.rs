@@ -10,8 +10,8 @@ use bodega_domain::{
     },
 };
 use bodega_platform::{Call, DatabaseError};
-use uuid::Uuid;
 
+use super::position;
 use crate::{State, limits::PAGE_MAX, store::reconciliation};
 
 /// A background task takes it within seconds.
@@ -27,8 +27,7 @@ pub(crate) async fn reconciliations(
     _: Call,
     request: Reconciliations,
 ) -> Result<Page<Reconciliation>, Failure> {
-    let wrong = |_| Failure::new(Code::BadRequest, "The cursor is not one of ours.");
-    let before = request.cursor.as_deref().map(Uuid::try_parse).transpose().map_err(wrong)?;
+    let before = position(request.cursor.as_deref())?;
     let pool = state.context.postgres().pool();
     let items = reconciliation::list(pool, before, PAGE_MAX).await.map_err(DatabaseError::from)?;
     let full = i64::try_from(items.len()).is_ok_and(|count| count == PAGE_MAX);

@@ -22,7 +22,7 @@ async fn choose(world: &World, choices: [(u128, LateMoney); 2]) {
 }
 
 /// A payment that is taken after it was cancelled.
-async fn late(world: &World) -> OrderId {
+pub(crate) async fn late(world: &World) -> OrderId {
     let order = world.pay(1_000, "card_ok").await;
     world.until_status(order, PaymentStatus::Authorised).await;
     world.cancel(order).await;

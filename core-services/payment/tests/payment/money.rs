@@ -133,12 +133,7 @@ async fn a_refund_that_the_provider_refuses_gives_its_claim_back_and_is_shown() 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_comes_after_a_cancellation_goes_back_by_itself_once() {
     let world = World::open().await;
-    let order = world.pay(1_000, "card_ok").await;
-    world.until_status(order, PaymentStatus::Authorised).await;
-    world.cancel(order).await;
-    world.until_status(order, PaymentStatus::Cancelled).await;
-    let reference = world.reference(order).await;
-    world.control(&format!("intents/{reference}/capture"), json!({})).await;
+    let order = crate::late::late(&world).await;
     let state = world.until_status(order, PaymentStatus::Refunded).await;
     assert_eq!((state.amounts.captured.amount(), state.amounts.refunded.amount()), (1_000, 1_000));
     let transfers = world.core.ask(TransfersOf { order }).await.unwrap();
